@@ -1,0 +1,55 @@
+# make demo: set up with the base dependencies and search real documents.   make test: set up with everything and test.
+VENV := .venv
+BIN := $(VENV)/bin
+UV := $(BIN)/uv
+LOCK := $(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --custom-compile-command "make lock"
+EXTRAS := parquet watch torch evaluate serve cluster
+DOCS ?=
+
+.PHONY: setup demo test lint format quality bench soak lock clean
+
+$(BIN)/uv: requirements/uv.txt
+	python3 -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/uv.txt
+	@touch $@
+
+$(VENV)/.base: $(BIN)/uv requirements/base.txt pyproject.toml
+	$(UV) pip install --quiet --python $(BIN)/python --require-hashes -r requirements/base.txt
+	$(UV) pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.base requirements/dev.txt
+	$(UV) pip install --quiet --python $(BIN)/python --require-hashes -r requirements/dev.txt
+	@touch $@
+
+setup: $(VENV)/.dev  ## everything that the tests need, in .venv
+
+demo: $(VENV)/.base  ## index real documents and search them; DOCS=folder for your own
+	@$(BIN)/python scripts/demo.py $(if $(DOCS),--docs "$(DOCS)")
+
+lint: setup
+	$(BIN)/ruff check src tests bench scripts
+	$(BIN)/ruff format --check src tests bench scripts
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: setup
+	$(BIN)/ruff check --fix src tests bench scripts
+	$(BIN)/ruff format src tests bench scripts
+
+test: lint  ## under ten minutes on two cores
+	$(BIN)/pytest tests
+
+quality: setup  ## retrieval and parity figures, written to docs/measurements/
+	$(BIN)/python -m bench.quality
+
+bench: setup  ## speed beside the peers, written to docs/measurements/
+	$(BIN)/python -m bench.speed
+
+lock: $(BIN)/uv  ## pin anew from pyproject.toml and requirements/*.in
+	$(LOCK) requirements/uv.in -o requirements/uv.txt
+	$(LOCK) pyproject.toml requirements/base.in -o requirements/base.txt
+	$(LOCK) pyproject.toml requirements/base.in requirements/dev.in $(EXTRAS:%=--extra %) -c requirements/base.txt -o requirements/dev.txt
+
+clean:
+	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache

@@ -1,0 +1,75 @@
+"""The command line: parsing, tables, progress bars; no logic.
+
+One file a command; `COMMANDS` is the table of them. A command's module imports only typer and the standard library at
+its top, so that `beige --help` is quick; what does the work is imported inside the command.
+"""
+
+import importlib
+import os
+import sys
+
+import typer
+
+from beige.errors import BeigeError
+
+COMMANDS = (
+    ("models", "models"),
+    ("pull", "pull"),
+    ("embed", "embed"),
+    ("index", "index"),
+    ("search", "search"),
+    ("status", "status"),
+    ("doctor", "doctor"),
+    ("bench", "bench"),
+)
+"""Each command's name and the module of `beige.cli` whose function `run` it is, in the order that help shows."""
+
+
+def build() -> typer.Typer:
+    """The whole command line as a typer application."""
+    app = typer.Typer(
+        name="beige",
+        help="BGE models on your own machine: pull, embed, index, search.\n\n"
+        "Start with: beige index docs/ && beige search 'a question'",
+        no_args_is_help=True,
+        add_completion=False,
+        rich_markup_mode="rich",
+        pretty_exceptions_enable=False,
+        context_settings={"help_option_names": ["-h", "--help"]},
+    )
+    app.callback()(_options)
+    for name, module in COMMANDS:
+        app.command(name)(importlib.import_module(f"beige.cli.{module}").run)
+    return app
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        from beige import __version__
+
+        typer.echo(f"beige {__version__}")
+        raise typer.Exit
+
+
+def _options(
+    version: bool = typer.Option(
+        False, "--version", callback=_version, is_eager=True, help="Print the version and exit."
+    ),
+) -> None:
+    pass
+
+
+def main() -> None:
+    """Run the command line; a `BeigeError` is one line on stderr and exit code 2, Ctrl-C is exit code 130."""
+    try:
+        build()()
+    except BeigeError as error:
+        print(f"beige: {error}", file=sys.stderr)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        print("beige: interrupted", file=sys.stderr)
+        sys.exit(130)
+    except BrokenPipeError:
+        # The reader of our output (head, less) went away: not an error, and nothing more can be said to it.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(141)

@@ -1,0 +1,1 @@
+"""Files in, chunks with locators out."""

@@ -1,0 +1,77 @@
+"""What the other rooms see of documents: a document, its chunks, and where each chunk stands."""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, slots=True)
+class Locator:
+    """Where a passage stands in its document.
+
+    Attributes:
+        start: first character, from 0, in the document's text.
+        end: one past the last character.
+        line_start: first line, from 1.
+        line_end: last line, inclusive.
+        page: page, slide or sheet, from 1; None where the format has none.
+        headings: titles from the outermost heading to the nearest one.
+    """
+
+    start: int
+    end: int
+    line_start: int
+    line_end: int
+    page: int | None = None
+    headings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """A passage as it is shown; `embedded_text` is what the model and BM25 see."""
+
+    text: str
+    locator: Locator
+
+    @property
+    def embedded_text(self) -> str:
+        """The passage below its heading path."""
+        if not self.locator.headings:
+            return self.text
+        return " > ".join(self.locator.headings) + "\n" + self.text
+
+    @property
+    def key(self) -> str:
+        """Identifies the embedded text: hex sha256. Chunks of the same key have the same vectors."""
+        return hashlib.sha256(self.embedded_text.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """One file or record, read and split.
+
+    Attributes:
+        source: the name shown in hits: the path as given on the command line, or path#record.
+        chunks: its passages in reading order.
+        digest: hex sha256 of the bytes that were read (of the record's fields, for records).
+        size: bytes on disk.
+        modified: mtime in seconds since the epoch.
+        media: "text", "markdown", "html", "pdf", "docx", "pptx", "xlsx", "epub", "email", "code" or "record".
+        fields: what filters and facets can name.
+    """
+
+    source: str
+    chunks: tuple[Chunk, ...]
+    digest: str
+    size: int
+    modified: float
+    media: str
+    fields: Mapping[str, str | int | float | bool] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """A file that could not be read: which, and one sentence why."""
+
+    source: str
+    reason: str

@@ -1,0 +1,93 @@
+"""The store contract: what an index needs of the place where its vectors live.
+
+One contract suite in the tests runs over every store. A store knows nothing of models, templates, fusion or files: it
+is given documents with their vectors and gives back chunk ids with scores. Legs are named; each is dense (unit vectors,
+scored by dot product) or sparse (scored by the sum over shared ids, times the id's live IDF where the leg says so).
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from beige.documents.chunk import Document, Locator
+from beige.values import Floats, Sparse
+
+Ids = NDArray[np.int64]
+"""Chunk ids: stable while the chunk's document is unchanged, never reused within an index."""
+
+Vectors = Floats | tuple[Sparse, ...]
+"""One leg's vectors of a document's chunks: float32 (chunks, d), or one sparse vector a chunk."""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A document ready to be stored: its chunks and, for each leg, one vector a chunk."""
+
+    document: Document
+    vectors: Mapping[str, Vectors]
+
+
+@dataclass(frozen=True, eq=False)
+class Ranking:
+    """A leg's answer: chunk ids, best first, and their scores."""
+
+    ids: Ids  # (k,)
+    scores: Floats  # (k,)
+
+
+@dataclass(frozen=True, slots=True)
+class Passage:
+    """A stored chunk: `position` is its place among its document's chunks."""
+
+    id: int
+    source: str
+    position: int
+    text: str
+    locator: Locator
+    media: str
+    fields: Mapping[str, str | int | float | bool] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """A stored document without its chunks: enough to tell whether the file has changed."""
+
+    source: str
+    digest: str
+    size: int
+    modified: float
+    chunks: int
+
+
+class Store(Protocol):
+    """Documents with their chunks and vectors, durable, searchable leg by leg."""
+
+    def upsert(self, entries: Sequence[Entry]) -> None:
+        """Store the documents, each replacing the one of the same source; durable and visible when this returns."""
+
+    def delete(self, sources: Sequence[str]) -> int:
+        """Forget these documents; returns how many there were."""
+
+    def top(self, leg: str, query: Floats | Sparse, k: int) -> Ranking:
+        """The leg's k best chunks, best first, ties by source and position."""
+
+    def scores(self, leg: str, query: Floats | Sparse, ids: Ids) -> Floats:
+        """The leg's score of each of these chunks, 0 where a sparse leg shares nothing, NaN where the chunk is gone."""
+
+    def fetch(self, ids: Ids) -> list[Passage]:
+        """These chunks, in the order asked for; one that is gone is left out."""
+
+    def known(self, leg: str, keys: Sequence[str]) -> Mapping[str, Floats]:
+        """Dense vectors (d,) of stored chunks by `Chunk.key`, for those of the keys that are stored."""
+
+    def documents(self, prefix: str = "") -> Iterator[Stored]:
+        """Every stored document whose source begins with the prefix, by source."""
+
+    def count(self) -> tuple[int, int]:
+        """How many documents and chunks are stored."""
+
+    def close(self) -> None:
+        """Let go of files and locks; what was upserted is already durable."""

@@ -1,0 +1,1 @@
+"""What a checkpoint is: catalogue, files, sources, tokenizers, fingerprint."""

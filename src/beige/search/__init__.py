@@ -1,0 +1,1 @@
+"""Legs, fusion, highlights and explanations: a query in, hits out."""

@@ -1,0 +1,42 @@
+"""Fixtures that every room's tests share."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+# Before anything imports a library that reads it: no test may reach the real Hub.
+os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
+
+from tests import checkpoints
+
+SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """The real data sets beside the checkout; the test skips where they are absent."""
+    if not SHARED.is_dir():
+        pytest.skip("needs the data sets of ../shared/data")
+    return SHARED
+
+
+@pytest.fixture(scope="session")
+def tiny_bert(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A random three-layer BERT with CLS pooling."""
+    return checkpoints.tiny_bert(tmp_path_factory.mktemp("checkpoints") / "tiny-bert")
+
+
+@pytest.fixture(scope="session")
+def tiny_mean_bert(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A random BERT with mean pooling."""
+    return checkpoints.tiny_bert(tmp_path_factory.mktemp("checkpoints") / "tiny-mean-bert", pooling="mean", seed=1)
+
+
+@pytest.fixture(autouse=True)
+def beige_home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A home of its own for each test, so that none sees another's models or records."""
+    home = tmp_path_factory.mktemp("home")
+    monkeypatch.setenv("BEIGE_HOME", str(home))
+    monkeypatch.delenv("BEIGE_INDEX", raising=False)
+    return home

@@ -1,0 +1,75 @@
+"""A model card: what is known of a published checkpoint, as data. It knows nothing of files on this machine."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from beige.values import Output, Role
+
+Pooling = Literal["cls", "mean", "last"]
+"""Which hidden states become the text's vector: the first token's, the mean of all, the last token's."""
+
+Kind = Literal["embedder", "reranker"]
+
+
+@dataclass(frozen=True, slots=True)
+class MavenFiles:
+    """Where a checkpoint's ONNX export and tokenizer stand in a Maven repository.
+
+    Attributes:
+        artifact: `group:artifact:version` of a jar that holds `<name>.onnx` and `<name>-tokenizer.json`.
+        onnx: hex sha256 of the ONNX file.
+        tokenizer: hex sha256 of the tokenizer file.
+        heads: attention heads, the one number of the configuration that no tensor's shape tells.
+    """
+
+    artifact: str
+    onnx: str
+    tokenizer: str
+    heads: int
+
+
+@dataclass(frozen=True, slots=True)
+class ModelCard:
+    """A published checkpoint.
+
+    Attributes:
+        name: how Beige calls it.
+        repository: its id on the Hub.
+        kind: embedder or reranker.
+        architecture: `model_type` of its `config.json`.
+        parameters: how many numbers it has, rounded as its publisher rounds.
+        dimension: length of its vectors; None for a reranker.
+        max_tokens: the longest text it reads, special tokens included.
+        pooling: how hidden states become one vector; None for a reranker.
+        languages: ISO 639-1 codes, "code" for programming languages, "multilingual" for a hundred and more.
+        licence: SPDX identifier, or "Gemma" for the Gemma terms of use.
+        outputs: what an embedder gives; empty for a reranker.
+        templates: by role, a `str.format` string with `{text}`, and `{task}` where the model takes a task.
+        aliases: other names that people use for it.
+        maven: where it can be had besides the Hub.
+        width: bytes of a parameter in the published files.
+        note: what a user should know besides, in a few words.
+    """
+
+    name: str
+    repository: str
+    kind: Kind
+    architecture: str
+    parameters: int
+    dimension: int | None
+    max_tokens: int
+    pooling: Pooling | None
+    languages: tuple[str, ...]
+    licence: str
+    outputs: tuple[Output, ...]
+    templates: Mapping[Role, str]
+    aliases: tuple[str, ...] = ()
+    maven: MavenFiles | None = None
+    width: int = 4
+    note: str = ""
+
+    @property
+    def size(self) -> int:
+        """Bytes of its weights on disk, as closely as `parameters` is known."""
+        return self.parameters * self.width

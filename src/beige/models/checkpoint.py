@@ -1,0 +1,189 @@
+"""A checkpoint: a model's files in one folder in the Hub's layout, and what they and the model card say together."""
+
+import functools
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from numpy.typing import NDArray
+
+from beige.errors import CheckpointError, ModelNotFoundError
+from beige.models.card import ModelCard, Pooling
+from beige.models.catalogue import find_card
+from beige.models.fingerprint import fingerprint
+from beige.models.layout import CONFIG, TOKENIZER, read_json, read_settings
+from beige.models.tensors import open_tensors
+from beige.models.tokenizer import Tokenizer
+from beige.values import Output, Role
+
+_PLAIN: Mapping[Role, str] = {"query": "{text}", "document": "{text}"}
+_HEADS: Mapping[str, Output] = {"sparse_linear": "sparse", "colbert_linear": "multi"}
+_log = logging.getLogger("beige")
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A model's files, opened; nothing large is read before it is asked for.
+
+    Attributes:
+        path: the folder.
+        name: the card's name, else the folder's.
+        card: what is known of it as a published checkpoint; None for a folder that the catalogue does not know.
+        config: `config.json`.
+        pooling: how hidden states become one vector.
+        dimension: length of the vectors.
+        max_tokens: the longest text that it reads, special tokens included.
+        outputs: what it gives.
+        templates: by role, a `str.format` string with `{text}` (and `{task}`).
+    """
+
+    path: Path
+    name: str
+    card: ModelCard | None
+    config: Mapping[str, Any] = field(repr=False)
+    pooling: Pooling
+    dimension: int
+    max_tokens: int
+    outputs: tuple[Output, ...]
+    templates: Mapping[Role, str]
+
+    @property
+    def architecture(self) -> str:
+        """`model_type` of the configuration: "bert", "xlm-roberta" and so on."""
+        return str(self.config["model_type"])
+
+    @functools.cached_property
+    def fingerprint(self) -> str:
+        """Identifies the vectors, as hex sha256.
+
+        The tensors that the graph uses (fp32), tokenizer, pooling, document template and dimension are in it; neither
+        the precision nor the query template is.
+        """
+        settings = {
+            "pooling": self.pooling,
+            "template": self.templates["document"],
+            "dimension": self.dimension,
+        }
+        return fingerprint(self.path, self.tensors(), settings)
+
+    def tensors(self) -> Mapping[str, NDArray[Any]]:
+        """Every tensor by canonical name ("encoder.layer.0.output.dense.weight"), mapped from disk.
+
+        float32 and float16 come as read-only views of the file in their stored dtype, bfloat16 widened to float32.
+
+        Raises:
+            CheckpointError: a safetensors file is missing or damaged.
+        """
+        return open_tensors(self.path, ("bert.", "roberta.", "model."))
+
+    def tokenizer(self) -> Tokenizer:
+        """The tokenizer, without truncation and padding of its own.
+
+        Raises:
+            CheckpointError: it is missing, damaged, or has more words than the embedding table has rows.
+        """
+        file = self.path / TOKENIZER
+        if not file.is_file():
+            raise CheckpointError(f"{self.path} holds no {TOKENIZER}: save it with a fast tokenizer, or pull it again")
+        tokenizer = Tokenizer(file, self.max_tokens, int(self.config.get("pad_token_id") or 0))
+        rows = self.config.get("vocab_size")
+        if rows is not None and tokenizer.vocabulary_size > rows:
+            raise CheckpointError(
+                f"{file} has {tokenizer.vocabulary_size} tokens but the model knows {rows}: take both from one checkpoint"
+            )
+        return tokenizer
+
+
+def open_folder(path: Path, card: ModelCard | None = None) -> Checkpoint:
+    """Open a checkpoint folder. Its own files decide; the card fills what they leave open.
+
+    Where they differ, the logger "beige" says so once; with neither, pooling is CLS, as in the BGE family, and said.
+
+    Args:
+        path: the folder.
+        card: its card; None looks for one by the folder's name, and takes it if the model's kind and size agree.
+
+    Raises:
+        CheckpointError: `config.json` is missing, or a file is damaged or asks for what Beige does not run.
+    """
+    config = read_json(path / CONFIG)
+    if "model_type" not in config:
+        raise CheckpointError(f"{path} is no checkpoint: its {CONFIG} is missing or names no model_type")
+    dimension = int(config.get("hidden_size") or 0)
+    card = card or _card_of(path, config["model_type"], dimension)
+    said = read_settings(path)
+    known: dict[str, Any] = {"pooling": None, "max_tokens": None}
+    if card:
+        known = {"pooling": card.pooling, "max_tokens": card.max_tokens}
+        stated = {"pooling": said.pooling, "max_tokens": said.max_tokens, "dimension": dimension}
+        for what, value in stated.items():
+            expected = getattr(card, what)
+            if None not in (value, expected) and value != expected:
+                _warn(f"{path}: its files say {what} {value}, the model card {expected}; the files are followed")
+    pooling = said.pooling or known["pooling"]
+    if pooling is None:
+        pooling = "cls"
+        _warn(f"{path}: no file says how to pool; CLS is taken, as in the BGE family")
+    positions = _positions(config)
+    return Checkpoint(
+        path=path,
+        name=card.name if card else path.name,
+        card=card,
+        config=config,
+        pooling=pooling,
+        dimension=dimension,
+        max_tokens=min(said.max_tokens or known["max_tokens"] or positions, positions),
+        outputs=card.outputs if card else _outputs(path),
+        templates={**(card.templates if card else _PLAIN), **said.templates},
+    )
+
+
+def open_checkpoint(name_or_path: str | Path, *, pull: bool = True) -> Checkpoint:
+    """Open a folder, or a model by its name; a folder that holds a `config.json` wins over a name.
+
+    Args:
+        name_or_path: a folder, a name of the catalogue, or a repository's id on the Hub.
+        pull: whether a model that is not on this machine is fetched; the logger "beige" says so.
+
+    Raises:
+        ModelNotFoundError: neither a folder nor a known name, or not on this machine while `pull` is off.
+        SourceError: no source gave it.
+        CheckpointError: its files are damaged or not understood.
+    """
+    path = Path(name_or_path).expanduser()
+    if isinstance(name_or_path, Path) or (path / CONFIG).is_file():
+        if not path.is_dir():
+            raise ModelNotFoundError(f"there is no folder {path}")
+        return open_folder(path)
+    card = find_card(name_or_path)
+    raise ModelNotFoundError(f"{card.name} is not on this machine: beige pull {card.name}")
+
+
+def _card_of(path: Path, architecture: str, dimension: int) -> ModelCard | None:
+    try:
+        card = find_card(path.resolve().name)
+    except ModelNotFoundError:
+        return None
+    return card if (card.architecture, card.dimension or dimension) == (architecture, dimension) else None
+
+
+def _positions(config: Mapping[str, Any]) -> int:
+    """How many tokens the position table holds; RoBERTa's begins after the padding id."""
+    rows = int(config.get("max_position_embeddings") or 0)
+    if "roberta" in config["model_type"]:
+        rows -= int(config.get("pad_token_id") or 0) + 1
+    if rows < 1:
+        raise CheckpointError(f"{CONFIG} states no max_position_embeddings: pull the checkpoint again")
+    return rows
+
+
+def _outputs(path: Path) -> tuple[Output, ...]:
+    heads = (output for stem, output in _HEADS.items() if any(path.glob(f"{stem}.*")))
+    return ("dense", *heads)
+
+
+@functools.cache
+def _warn(message: str) -> None:
+    _log.warning(message)

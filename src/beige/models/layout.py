@@ -1,0 +1,112 @@
+"""The files of a checkpoint in the Hub's layout: their names, and what they say of pooling, length and prompts."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from beige.errors import CheckpointError
+from beige.models.card import Pooling
+from beige.values import Role
+
+CONFIG = "config.json"
+TOKENIZER = "tokenizer.json"
+TOKENIZER_CONFIG = "tokenizer_config.json"
+MODULES = "modules.json"
+LENGTH = "sentence_bert_config.json"
+PROMPTS = "config_sentence_transformers.json"
+
+POOLING_FLAGS: Mapping[str, str] = {
+    "pooling_mode_cls_token": "cls",
+    "pooling_mode_mean_tokens": "mean",
+    "pooling_mode_lasttoken": "lasttoken",
+    "pooling_mode_max_tokens": "max",
+    "pooling_mode_mean_sqrt_len_tokens": "mean_sqrt_len_tokens",
+    "pooling_mode_weightedmean_tokens": "weightedmean",
+}
+"""sentence-transformers' flags before version 5.4, and what it calls each mode since."""
+
+_POOLINGS: Mapping[str, Pooling] = {"cls": "cls", "mean": "mean", "lasttoken": "last"}
+_MODULES = {"Transformer", "Pooling", "Normalize"}
+_ROLES: Mapping[str, Role] = {"query": "query", "document": "document", "passage": "document", "corpus": "document"}
+_UNBOUNDED = 1_000_000  # tokenizers without a limit state 1e30
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What a checkpoint's own files say; None and absent roles are what they leave open.
+
+    Attributes:
+        pooling: from the pooling module's `config.json`.
+        max_tokens: from `sentence_bert_config.json`, else `model_max_length` of the tokenizer's configuration.
+        templates: by role, from the named prompts; an empty prompt says nothing, for sentence-transformers writes
+            one for every model.
+    """
+
+    pooling: Pooling | None
+    max_tokens: int | None
+    templates: Mapping[Role, str]
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """A JSON object from a file; an empty one where there is no file.
+
+    Raises:
+        CheckpointError: the file is not readable, or not a JSON object.
+    """
+    if not path.is_file():
+        return {}
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise CheckpointError(f"{path} cannot be read ({error}): pull the checkpoint again") from error
+    if not isinstance(value, dict):
+        raise CheckpointError(f"{path} holds no JSON object: pull the checkpoint again")
+    return value
+
+
+def read_settings(folder: Path) -> Settings:
+    """Read what a folder's files say.
+
+    Raises:
+        CheckpointError: a file is damaged, or asks for a module or a pooling that Beige does not run.
+    """
+    length = read_json(folder / LENGTH).get("max_seq_length")
+    if length is None:
+        length = read_json(folder / TOKENIZER_CONFIG).get("model_max_length")
+    prompts = read_json(folder / PROMPTS).get("prompts") or {}
+    return Settings(
+        pooling=_read_pooling(folder),
+        max_tokens=int(length) if length is not None and length < _UNBOUNDED else None,
+        templates={
+            role: prompt.replace("{", "{{").replace("}", "}}") + "{text}"
+            for name, role in _ROLES.items()
+            if (prompt := prompts.get(name))
+        },
+    )
+
+
+def _read_pooling(folder: Path) -> Pooling | None:
+    path = folder / MODULES
+    if not path.is_file():
+        return None
+    try:
+        modules = {
+            module["type"].rpartition(".")[2]: folder / module["path"]
+            for module in json.loads(path.read_text(encoding="utf-8"))
+        }
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise CheckpointError(f"{path} is no list of modules ({error}): pull the checkpoint again") from error
+    if unknown := sorted(modules.keys() - _MODULES):
+        raise CheckpointError(f"{path} names the module {unknown[0]}, which Beige does not run")
+    if "Pooling" not in modules:
+        return None
+    file = modules["Pooling"] / CONFIG
+    stated = read_json(file)
+    flags = [mode for flag, mode in POOLING_FLAGS.items() if stated.get(flag)]
+    modes = stated.get("pooling_mode", flags)
+    modes = [modes] if isinstance(modes, str) else modes
+    if len(modes) != 1 or modes[0] not in _POOLINGS or not stated.get("include_prompt", True):
+        raise CheckpointError(f"{file} asks for pooling by {' + '.join(modes) or 'nothing'}, which Beige does not run")
+    return _POOLINGS[modes[0]]

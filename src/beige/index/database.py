@@ -1,0 +1,246 @@
+"""The truth: documents, chunks and vectors in SQLite, and the log of what changed."""
+
+import json
+import sqlite3
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+from beige.documents.chunk import Document, Locator
+from beige.index.codec import DenseRows, Rows, SparseRows, decode_dense, decode_sparse
+from beige.index.manifest import Leg, Manifest
+from beige.index.schema import dump_fields, leg_table
+from beige.index.store import Ids, Passage, Stored
+from beige.values import Floats
+
+PAGE_ROWS = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """A point of the index's history: after the transaction of this number.
+
+    Attributes:
+        number: of the transaction; 0 is before the first.
+        added: the last chunk id given.
+        removed: the last number of the log of removals.
+        stamp: random, tells this history from that of another index or of a restored backup.
+    """
+
+    number: int = 0
+    added: int = 0
+    removed: int = 0
+    stamp: int = 0
+
+
+def _text(blob: bytes) -> str:
+    return blob.decode("utf-8", "surrogatepass")
+
+
+def _blob(text: str) -> bytes:
+    return text.encode("utf-8", "surrogatepass")
+
+
+class Reading:
+    """Questions to the database; within a transaction their answers agree with each other."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
+
+    def manifest(self) -> Manifest:
+        """The index's own description."""
+        return Manifest.from_rows(dict(self._connection.execute("SELECT name, value FROM manifest")))
+
+    def head(self) -> Change:
+        """The last change."""
+        row = self._connection.execute(
+            "SELECT number, added, removed, stamp FROM change ORDER BY number DESC LIMIT 1"
+        ).fetchone()
+        return Change(*row)
+
+    def remembers(self, change: Change) -> bool:
+        """Whether what came after this change can be told; before the first change, everything can."""
+        if change.number == 0:
+            return True
+        row = self._connection.execute("SELECT stamp FROM change WHERE number = ?", (change.number,)).fetchone()
+        return row is not None and row[0] == change.stamp
+
+    def removed(self, after: int) -> list[int]:
+        """Chunks removed after this number of the log."""
+        return [row[0] for row in self._connection.execute("SELECT chunk FROM removal WHERE number > ?", (after,))]
+
+    def rows(self, number: int, leg: Leg, after: int, limit: int = -1) -> Rows:
+        """A leg's vectors of the chunks with ids above `after`, ascending, at most `limit` (-1: all)."""
+        found = self._connection.execute(
+            f"SELECT chunk, vector FROM {leg_table(number)} WHERE chunk > ? ORDER BY chunk LIMIT ?", (after, limit)
+        ).fetchall()
+        return _decode(leg, found)
+
+    def rows_of(self, number: int, leg: Leg, ids: Ids) -> Rows:
+        """A leg's vectors of those of these chunks that are stored, ascending."""
+        table = leg_table(number)
+        found = self._connection.execute(
+            f"SELECT chunk, vector FROM {table} WHERE chunk IN (SELECT value FROM json_each(?)) ORDER BY chunk",
+            (json.dumps(ids.tolist()),),
+        ).fetchall()
+        return _decode(leg, found)
+
+    def places(self, ids: Ids) -> dict[int, tuple[bytes, int]]:
+        """Source and position of each of these chunks: the order in which ties break."""
+        return {
+            chunk: (source, position)
+            for chunk, source, position in self._connection.execute(
+                "SELECT chunk.id, source, position FROM chunk JOIN document ON document.id = document "
+                "WHERE chunk.id IN (SELECT value FROM json_each(?))",
+                (json.dumps(ids.tolist()),),
+            )
+        }
+
+    def passages(self, ids: Ids) -> list[Passage]:
+        """These chunks, in the order asked for; one that is gone is left out."""
+        found = {
+            row[0]: Passage(
+                id=row[0],
+                source=_text(row[1]),
+                position=row[2],
+                text=_text(row[3]),
+                locator=Locator(*row[4:9], headings=tuple(json.loads(row[9]))),
+                media=row[10],
+                fields=json.loads(row[11]),
+            )
+            for row in self._connection.execute(
+                'SELECT chunk.id, source, position, text, start, "end", line_start, line_end, page, headings, media, '
+                "fields FROM chunk JOIN document ON document.id = document "
+                "WHERE chunk.id IN (SELECT value FROM json_each(?))",
+                (json.dumps(ids.tolist()),),
+            )
+        }
+        return [found[chunk] for chunk in ids.tolist() if chunk in found]
+
+    def known(self, number: int, leg: Leg, keys: Sequence[str]) -> dict[str, Floats]:
+        """Dense vectors (d,) by chunk key, for those of the keys that are stored."""
+        found: dict[bytes, bytes] = {}
+        for start in range(0, len(keys), PAGE_ROWS):
+            page = [bytes.fromhex(key) for key in keys[start : start + PAGE_ROWS]]
+            found |= self._connection.execute(
+                f"SELECT key, vector FROM chunk JOIN {leg_table(number)} ON chunk = chunk.id "
+                f"WHERE key IN ({','.join('?' * len(page))})",
+                page,
+            )
+        if not found:
+            return {}
+        vectors = decode_dense(range(len(found)), list(found.values()), leg.dimension or 0).vectors
+        return {key.hex(): vector for key, vector in zip(found, vectors, strict=True)}
+
+    def documents(self, after: str | None, prefix: str) -> list[Stored]:
+        """The next page of the documents whose source begins with the prefix, by source; empty at the end."""
+        begins = _blob(prefix)
+        # The least blob above another one is that with a zero byte at its end.
+        lower = begins if after is None else _blob(after) + b"\0"
+        found = self._connection.execute(
+            "SELECT source, digest, size, modified, chunks FROM document WHERE source >= ? ORDER BY source LIMIT ?",
+            (lower, PAGE_ROWS),
+        )
+        return [Stored(_text(row[0]), *row[1:]) for row in found if row[0].startswith(begins)]
+
+    def count(self) -> tuple[int, int]:
+        """How many documents and chunks are stored."""
+        documents, chunks = self._connection.execute("SELECT count(*), ifnull(sum(chunks), 0) FROM document").fetchone()
+        return documents, chunks
+
+
+class Writing(Reading):
+    """Changes to the database, within one transaction."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        super().__init__(connection)
+        self._next = 1 + self._sequence("chunk")
+
+    def _sequence(self, table: str) -> int:
+        row = self._connection.execute("SELECT seq FROM sqlite_sequence WHERE name = ?", (table,)).fetchone()
+        return row[0] if row else 0
+
+    def describe(self, manifest: Manifest) -> None:
+        """Write the index's own description."""
+        self._connection.executemany("INSERT OR REPLACE INTO manifest VALUES (?, ?)", manifest.to_rows().items())
+
+    def delete(self, source: str, legs: int) -> bool:
+        """Forget a document; returns whether there was one."""
+        row = self._connection.execute("SELECT id FROM document WHERE source = ?", (_blob(source),)).fetchone()
+        if row is None:
+            return False
+        self._connection.execute("INSERT INTO removal (chunk) SELECT id FROM chunk WHERE document = ?", row)
+        for number in range(legs):
+            self._connection.execute(
+                f"DELETE FROM {leg_table(number)} WHERE chunk IN (SELECT id FROM chunk WHERE document = ?)", row
+            )
+        self._connection.execute("DELETE FROM chunk WHERE document = ?", row)
+        self._connection.execute("DELETE FROM document WHERE id = ?", row)
+        return True
+
+    def insert(self, document: Document, vectors: Sequence[Sequence[bytes]]) -> None:
+        """Store a document that is not there.
+
+        Args:
+            document: with its chunks.
+            vectors: for each leg, one encoded vector a chunk.
+        """
+        fields = dump_fields(dict(document.fields))
+        number = self._connection.execute(
+            "INSERT INTO document (source, digest, size, modified, media, fields, chunks) VALUES (?, ?, ?, ?, ?, ?, ?)",
+            (
+                _blob(document.source),
+                document.digest,
+                document.size,
+                document.modified,
+                document.media,
+                fields,
+                len(document.chunks),
+            ),
+        ).lastrowid
+        first, self._next = self._next, self._next + len(document.chunks)
+        self._connection.executemany(
+            "INSERT INTO chunk VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            (
+                (
+                    first + position,
+                    number,
+                    position,
+                    _blob(chunk.text),
+                    bytes.fromhex(chunk.key),
+                    chunk.locator.start,
+                    chunk.locator.end,
+                    chunk.locator.line_start,
+                    chunk.locator.line_end,
+                    chunk.locator.page,
+                    dump_fields(chunk.locator.headings),
+                )
+                for position, chunk in enumerate(document.chunks)
+            ),
+        )
+        for leg, blobs in enumerate(vectors):
+            self._connection.executemany(f"INSERT INTO {leg_table(leg)} VALUES (?, ?)", enumerate(blobs, start=first))
+
+    def note_change(self) -> None:
+        """Close the transaction's account in the log of changes."""
+        self._connection.execute(
+            "INSERT INTO change (added, removed, stamp) VALUES (?, ?, random())",
+            (self._sequence("chunk"), self._sequence("removal")),
+        )
+
+    def forget_history(self, before: Change) -> None:
+        """Drop what nobody needs who starts from this change or a later one."""
+        self._connection.execute("DELETE FROM change WHERE number < ?", (before.number,))
+        self._connection.execute("DELETE FROM removal WHERE number <= ?", (before.removed,))
+
+
+def _decode(leg: Leg, found: Sequence[tuple[int, bytes]]) -> DenseRows | SparseRows:
+    ids, blobs = [row[0] for row in found], [row[1] for row in found]
+    return decode_sparse(ids, blobs) if leg.dimension is None else decode_dense(ids, blobs, leg.dimension)
+
+
+def paged(read: Callable[[str | None], list[Stored]]) -> Iterator[Stored]:
+    """Every row of a listing that is read page by page, so that no transaction stays open between two rows."""
+    page = read(None)
+    while page:
+        yield from page
+        page = read(page[-1].source)

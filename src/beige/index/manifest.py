@@ -1,0 +1,116 @@
+"""What an index says of itself: which model made its vectors, which legs it has, how its words were analysed."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, replace
+from datetime import UTC, datetime
+from typing import Any, Literal
+
+from beige.errors import StoreError
+
+FIXED = ("dimension", "legs", "created")
+"""What cannot change while the index lives: the stored vectors depend on it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Leg:
+    """One way to retrieve.
+
+    Attributes:
+        name: lower-case letters, digits and underscores.
+        kind: "dense" for unit vectors scored by dot product, "sparse" for weights by id.
+        dimension: of a dense leg; None for a sparse one.
+        idf: whether a sparse leg's ids count times their live IDF.
+    """
+
+    name: str
+    kind: Literal["dense", "sparse"]
+    dimension: int | None = None
+    idf: bool = False
+
+    def __post_init__(self) -> None:
+        if not self.name.isascii() or not self.name.replace("_", "a").isalnum() or self.name != self.name.lower():
+            raise ValueError(f"the leg's name {self.name!r} is not of lower-case letters, digits and underscores")
+        if (self.kind == "dense") != (self.dimension is not None):
+            raise ValueError(f"the leg {self.name!r} needs a dimension if, and only if, it is dense")
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """An index's own description, kept as rows of its database.
+
+    Attributes:
+        model: the name of the model card or folder.
+        fingerprint: of the model that made the vectors.
+        precision: that the engine ran in.
+        query_template: how queries are to be written for the model.
+        document_template: how documents were.
+        dimension: of the dense vectors.
+        legs: in the order in which their tables were made.
+        chunk_tokens: the most tokens of a chunk.
+        analyser: language and version of what makes words of text.
+        average_length: mean weight-giving length of a document for BM25, fixed when the index is made.
+        background: mean cosine of random query and chunk pairs.
+        created: when, ISO 8601 in UTC.
+    """
+
+    model: str
+    fingerprint: str
+    precision: str
+    query_template: str
+    document_template: str
+    dimension: int
+    legs: tuple[Leg, ...]
+    chunk_tokens: int
+    analyser: str
+    average_length: float | None = None
+    background: float | None = None
+    created: str = field(default_factory=lambda: datetime.now(UTC).isoformat(timespec="seconds"))
+
+    def leg(self, name: str) -> Leg:
+        """The leg of this name.
+
+        Raises:
+            StoreError: the index has no such leg.
+        """
+        for leg in self.legs:
+            if leg.name == name:
+                return leg
+        raise StoreError(f"the index has no leg {name!r}; it has {', '.join(leg.name for leg in self.legs)}")
+
+    def changed(self, **changes: Any) -> "Manifest":
+        """This manifest with some values replaced.
+
+        Raises:
+            StoreError: a name is unknown, or its value is fixed while the index lives.
+        """
+        known = {attribute.name for attribute in fields(self)}
+        for name in changes:
+            if name not in known:
+                raise StoreError(f"a manifest has no value {name!r}; it has {', '.join(sorted(known))}")
+            if name in FIXED:
+                raise StoreError(f"{name!r} is fixed while an index lives; make a new one with beige index --rebuild")
+        return replace(self, **changes)
+
+    def to_rows(self) -> dict[str, str]:
+        """Each value as JSON, by name."""
+        rows = {attribute.name: getattr(self, attribute.name) for attribute in fields(self)}
+        rows["legs"] = [{a.name: getattr(leg, a.name) for a in fields(leg)} for leg in self.legs]
+        return {name: json.dumps(value) for name, value in rows.items()}
+
+    @classmethod
+    def from_rows(cls, rows: Mapping[str, str]) -> "Manifest":
+        """The inverse of `to_rows`.
+
+        Raises:
+            StoreError: a value is missing, unknown or malformed.
+        """
+        try:
+            values = {name: json.loads(text) for name, text in rows.items()}
+            values["legs"] = tuple(Leg(**leg) for leg in values["legs"])
+            return cls(**values)
+        except (TypeError, ValueError, KeyError) as error:
+            raise StoreError(
+                f"the index's manifest cannot be understood ({error}): it is damaged or of another version of Beige; "
+                "update Beige, or make the index anew with beige index --rebuild"
+            ) from error

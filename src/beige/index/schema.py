@@ -1,0 +1,99 @@
+"""The database's tables, and how an older index becomes one of today.
+
+A new index is made by running every migration, so that it cannot differ from one that was migrated.
+"""
+
+import json
+import sqlite3
+from collections.abc import Callable, Sequence
+
+from beige.errors import StoreError
+
+APPLICATION = 0x42454947
+"""SQLite's application id of an index: "BEIG"."""
+
+Migration = Callable[[sqlite3.Connection], None]
+
+
+def leg_table(number: int) -> str:
+    """The table of the manifest's leg of this number: a table a leg, so that scanning one reads nothing else."""
+    return f"leg_{number:d}"
+
+
+def _first(connection: sqlite3.Connection) -> None:
+    for statement in (
+        "CREATE TABLE manifest (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID",
+        # Texts are UTF-8 blobs: a file's name or text may hold lone surrogates, which SQLite's TEXT may not, and
+        # blobs compare in the order of code points as Python's strings do.
+        """CREATE TABLE document (
+            id INTEGER PRIMARY KEY, source BLOB NOT NULL UNIQUE, digest TEXT NOT NULL, size INTEGER NOT NULL,
+            modified REAL NOT NULL, media TEXT NOT NULL, fields TEXT NOT NULL, chunks INTEGER NOT NULL)""",
+        # AUTOINCREMENT: a chunk's id is never given again, so that what a cache knows of an id stays true.
+        """CREATE TABLE chunk (
+            id INTEGER PRIMARY KEY AUTOINCREMENT, document INTEGER NOT NULL REFERENCES document (id),
+            position INTEGER NOT NULL, text BLOB NOT NULL, key BLOB NOT NULL, start INTEGER NOT NULL,
+            "end" INTEGER NOT NULL, line_start INTEGER NOT NULL, line_end INTEGER NOT NULL, page INTEGER,
+            headings TEXT NOT NULL)""",
+        "CREATE INDEX chunk_document ON chunk (document)",
+        "CREATE INDEX chunk_key ON chunk (key)",
+        "CREATE TABLE removal (number INTEGER PRIMARY KEY AUTOINCREMENT, chunk INTEGER NOT NULL)",
+        # One row a transaction: how far chunks and removals had come. The stamp tells this history from another one,
+        # of a restored backup for example, in which the same numbers mean other rows.
+        """CREATE TABLE change (
+            number INTEGER PRIMARY KEY AUTOINCREMENT, added INTEGER NOT NULL, removed INTEGER NOT NULL,
+            stamp INTEGER NOT NULL)""",
+        "INSERT INTO change (added, removed, stamp) VALUES (0, 0, random())",
+    ):
+        connection.execute(statement)
+
+
+MIGRATIONS: tuple[Migration, ...] = (_first,)
+"""The function at place n takes a database of schema version n to n + 1."""
+
+
+def add_legs(connection: sqlite3.Connection, count: int) -> None:
+    """Make the tables of a new index's legs."""
+    for number in range(count):
+        connection.execute(f"CREATE TABLE {leg_table(number)} (chunk INTEGER PRIMARY KEY, vector BLOB NOT NULL)")
+
+
+def version(connection: sqlite3.Connection) -> int:
+    """The schema version of an open database."""
+    return int(connection.execute("PRAGMA user_version").fetchone()[0])
+
+
+def is_index(connection: sqlite3.Connection) -> bool:
+    """Whether the database is an index that was completely made; damage is SQLite's error."""
+    return int(connection.execute("PRAGMA application_id").fetchone()[0]) == APPLICATION
+
+
+def migrate(connection: sqlite3.Connection, migrations: Sequence[Migration] = MIGRATIONS) -> int:
+    """Bring the database to the newest version, within the transaction that the caller has begun.
+
+    Returns:
+        How many migrations ran.
+    """
+    start = version(connection)
+    for number in range(start, len(migrations)):
+        migrations[number](connection)
+    connection.execute(f"PRAGMA application_id = {APPLICATION:d}")
+    connection.execute(f"PRAGMA user_version = {len(migrations):d}")
+    return len(migrations) - start
+
+
+def check(connection: sqlite3.Connection, name: str, *, write: bool, newest: int = len(MIGRATIONS)) -> None:
+    """Refuse an index that this Beige cannot read.
+
+    Raises:
+        StoreError: the index is newer than this Beige, or older and only to be read.
+    """
+    found = version(connection)
+    if found > newest:
+        raise StoreError(f"the index {name} was made by a newer Beige (schema {found}, here {newest}): update Beige")
+    if found < newest and not write:
+        raise StoreError(f"the index {name} was made by an older Beige: run beige index on it once to upgrade it")
+
+
+def dump_fields(fields: object) -> str:
+    """Fields or headings as JSON; ASCII, so that lone surrogates pass."""
+    return json.dumps(fields, ensure_ascii=True, separators=(",", ":"))

@@ -10,6 +10,7 @@ os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
 
 from tests import checkpoints
 
+CACHE = Path(__file__).resolve().parents[1] / ".cache" / "beige"
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
 
 
@@ -31,6 +32,34 @@ def tiny_bert(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def tiny_mean_bert(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A random BERT with mean pooling."""
     return checkpoints.tiny_bert(tmp_path_factory.mktemp("checkpoints") / "tiny-mean-bert", pooling="mean", seed=1)
+
+
+def published(name: str) -> Path:
+    """A published checkpoint, pulled once into the repository's ignored `.cache`; skips where no source has it."""
+    from beige.errors import SourceError
+    from beige.models.pull import pull
+
+    with pytest.MonkeyPatch.context() as environment:
+        environment.setenv("BEIGE_HOME", str(CACHE))
+        try:
+            return pull(name).path
+        except SourceError as error:
+            pytest.skip(f"needs {name}: {error}")
+
+
+@pytest.fixture(scope="session")
+def bge_small() -> Path:
+    """The real bge-small-en-v1.5."""
+    return published("bge-small-en-v1.5")
+
+
+@pytest.fixture(
+    scope="session",
+    params=["bge-small-en-v1.5", "bge-small-en", "bge-small-zh-v1.5", "e5-small-v2", "all-MiniLM-L6-v2"],
+)
+def published_model(request: pytest.FixtureRequest) -> Path:
+    """Every real embedder that can be had without the Hub, one after the other; the folder has the card's name."""
+    return published(request.param)
 
 
 @pytest.fixture(autouse=True)

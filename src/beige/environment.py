@@ -27,6 +27,21 @@ def home() -> Path:
     return (Path(cache) if cache else Path.home() / ".cache") / "beige"
 
 
+def hub_cache() -> Path:
+    """Where `huggingface_hub` keeps what it fetched: its own variables and defaults, as they are now."""
+    if path := os.environ.get("HF_HUB_CACHE"):
+        return Path(path).expanduser()
+    if path := os.environ.get("HF_HOME"):
+        return Path(path).expanduser() / "hub"
+    cache = os.environ.get("XDG_CACHE_HOME")
+    return (Path(cache) if cache else Path.home() / ".cache") / "huggingface" / "hub"
+
+
+def hub_endpoint() -> str | None:
+    """The Hub or its mirror: `HF_ENDPOINT`; None for the Hub's own address."""
+    return os.environ.get("HF_ENDPOINT") or None
+
+
 def default_index() -> str:
     """Where the index is when no `--index` says so: `BEIGE_INDEX`, else `.beige` in the current folder."""
     return os.environ.get(INDEX) or ".beige"

@@ -14,6 +14,8 @@ from beige.models.card import ModelCard, Pooling
 from beige.models.catalogue import find_card
 from beige.models.fingerprint import fingerprint
 from beige.models.layout import CONFIG, TOKENIZER, read_json, read_settings
+from beige.models.pull import known, present
+from beige.models.pull import pull as fetch
 from beige.models.tensors import open_tensors
 from beige.models.tokenizer import Tokenizer
 from beige.values import Output, Role
@@ -91,7 +93,7 @@ class Checkpoint:
         rows = self.config.get("vocab_size")
         if rows is not None and tokenizer.vocabulary_size > rows:
             raise CheckpointError(
-                f"{file} has {tokenizer.vocabulary_size} tokens but the model knows {rows}: take both from one checkpoint"
+                f"{file} has {tokenizer.vocabulary_size} tokens the model {rows}: they are not of one checkpoint"
             )
         return tokenizer
 
@@ -157,8 +159,11 @@ def open_checkpoint(name_or_path: str | Path, *, pull: bool = True) -> Checkpoin
         if not path.is_dir():
             raise ModelNotFoundError(f"there is no folder {path}")
         return open_folder(path)
-    card = find_card(name_or_path)
-    raise ModelNotFoundError(f"{card.name} is not on this machine: beige pull {card.name}")
+    name, card = known(name_or_path)
+    folder = present(name_or_path)
+    if folder is None and not pull:
+        raise ModelNotFoundError(f"{name} is not on this machine: beige pull {name}")
+    return open_folder(folder or fetch(name_or_path).path, card)
 
 
 def _card_of(path: Path, architecture: str, dimension: int) -> ModelCard | None:

@@ -8,6 +8,7 @@ from typing import Any
 
 from beige.errors import CheckpointError
 from beige.models.card import Pooling
+from beige.models.tensors import weight_files
 from beige.values import Role
 
 CONFIG = "config.json"
@@ -47,6 +48,15 @@ class Settings:
     pooling: Pooling | None
     max_tokens: int | None
     templates: Mapping[Role, str]
+
+
+def is_whole(folder: Path) -> bool:
+    """Whether a folder holds all that a checkpoint needs: configuration, tokenizer and every weight file."""
+    try:
+        weight_files(folder)
+    except CheckpointError:
+        return False
+    return (folder / CONFIG).is_file() and (folder / TOKENIZER).is_file()
 
 
 def read_json(path: Path) -> dict[str, Any]:

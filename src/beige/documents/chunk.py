@@ -35,10 +35,10 @@ class Chunk:
 
     @property
     def embedded_text(self) -> str:
-        """The passage below its heading path."""
-        if not self.locator.headings:
-            return self.text
-        return " > ".join(self.locator.headings) + "\n" + self.text
+        """The passage below its heading path, without the headings that stand in the passage itself."""
+        shown = {line.strip("# \t") for line in self.text.splitlines()}
+        path = " > ".join(title for title in self.locator.headings if title not in shown)
+        return f"{path}\n{self.text}" if path else self.text
 
     @property
     def key(self) -> str:

@@ -1,0 +1,159 @@
+"""One file, or one text, to documents: opens, checks, parses, splits. Runs in the worker processes, and for texts here."""
+
+import hashlib
+import json
+import os
+import stat
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import BinaryIO
+
+from beige.documents import formats, parsers
+from beige.documents.chunk import Document, Failure
+from beige.documents.content import Content, Fields, Heading, storable
+from beige.documents.prose import outline
+from beige.documents.records import Broken, Names, NoRecordsError
+from beige.documents.splitter import Splitter
+from beige.documents.walk import Found
+from beige.errors import InputError
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How documents are made: the splitter, and what the fields of records mean."""
+
+    splitter: Splitter
+    names: Names = field(default_factory=Names)
+
+
+def read(found: Found, recipe: Recipe) -> Iterator[Document | Failure]:
+    """A file's documents: one, or one for each record; failures are named, never raised.
+
+    A record that fails is named `source:number`, by its line (JSON lines) or row (the others).
+    """
+    kind = formats.kind_of(found.path)
+    try:
+        if kind in parsers.RECORDS:
+            yield from _records(found, kind, recipe)
+        else:
+            yield _document(found, kind, recipe)
+    except InputError as error:
+        yield Failure(found.source, str(error))
+    except OSError as error:
+        yield Failure(found.source, f"it cannot be read: {error.strerror or error}")
+
+
+def document_from_text(
+    source: str,
+    text: str,
+    recipe: Recipe,
+    *,
+    title: str = "",
+    media: str = "text",
+    fields: Fields | None = None,
+    modified: float = 0.0,
+) -> Document:
+    """A document of a text that is at hand, as a program gives it.
+
+    Args:
+        source: its name in hits.
+        text: what is searched; lone surrogates and NULs become U+FFFD.
+        recipe: how it is split.
+        title: stands above every chunk.
+        media: "markdown" finds headings, "code" splits as code, any other is prose.
+        fields: what filters can name.
+        modified: seconds since the epoch.
+    """
+    text = storable(text)
+    content = outline(text) if media == "markdown" else Content(text)
+    if title := " ".join(storable(title).split()):
+        content = Content(text, (Heading(0, 0, 0, title), *content.headings), content.pages, content.solid)
+    return Document(
+        source=source,
+        chunks=recipe.splitter.split(content, code=media == "code"),
+        digest=_digest(content, fields or {}),
+        size=len(text.encode()),
+        modified=modified,
+        media=media,
+        fields=dict(fields or {}),
+    )
+
+
+def _document(found: Found, kind: str, recipe: Recipe) -> Document:
+    data, status = _bytes(found.path)
+    content = parsers.CONTENTS[kind](data)
+    if kind not in parsers.OWN_TEXT and not content.text.strip():
+        hint = "; if its pages are scanned, run text recognition on it first" if kind == "pdf" else ""
+        raise InputError(f"no text found{hint}")
+    return Document(
+        source=found.source,
+        chunks=recipe.splitter.split(content, code=kind == "code"),
+        digest=hashlib.sha256(data).hexdigest(),
+        size=status.st_size,
+        modified=status.st_mtime,
+        media=kind,
+    )
+
+
+def _records(found: Found, kind: str, recipe: Recipe) -> Iterator[Document | Failure]:
+    names: set[str] = set()
+    with _open(found.path) as file:
+        before = os.fstat(file.fileno())
+        number = 0
+        try:
+            for record in parsers.RECORDS[kind](file, recipe.names):
+                number += 1
+                if isinstance(record, Broken):
+                    yield Failure(f"{found.source}:{record.number}", record.reason)
+                elif record.name in names:
+                    yield Failure(f"{found.source}:{number}", f"another record has the id {record.name!r} too")
+                else:
+                    names.add(record.name)
+                    yield Document(
+                        source=f"{found.source}#{record.name}",
+                        chunks=recipe.splitter.split(record.content),
+                        digest=_digest(record.content, record.fields),
+                        size=before.st_size,
+                        modified=before.st_mtime,
+                        media="record",
+                        fields=record.fields,
+                    )
+        except NoRecordsError:
+            yield _document(found, "code", recipe)
+            return
+        if not _same(before, os.fstat(file.fileno())):
+            raise InputError("it changed while it was read; index it again when nothing writes to it")
+
+
+def _open(path: Path) -> BinaryIO:
+    """Open a regular file; O_NONBLOCK, since a pipe may have taken its place and would wait for a writer."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise InputError("it is not a file but a pipe, socket or device, which is never opened")
+    return os.fdopen(descriptor, "rb")
+
+
+def _bytes(path: Path) -> tuple[bytes, os.stat_result]:
+    """The whole file, and its status while it was so; read once more where it changed meanwhile.
+
+    Raises:
+        InputError: it changed again.
+    """
+    for _ in range(2):
+        with _open(path) as file:
+            before = os.fstat(file.fileno())
+            data = file.read()
+            if len(data) == before.st_size and _same(before, os.fstat(file.fileno())):
+                return data, before
+    raise InputError("it changes while it is read; index it again when nothing writes to it")
+
+
+def _same(before: os.stat_result, after: os.stat_result) -> bool:
+    return (before.st_size, before.st_mtime_ns) == (after.st_size, after.st_mtime_ns)
+
+
+def _digest(content: Content, fields: Mapping[str, object]) -> str:
+    titles = [heading.title for heading in content.headings]
+    return hashlib.sha256(json.dumps([titles, content.text, fields], sort_keys=True).encode()).hexdigest()

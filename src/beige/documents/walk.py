@@ -1,0 +1,190 @@
+"""Which files lie beneath the paths that a person names.
+
+Beneath a named folder, hidden files and what `.gitignore` files exclude are left out, and symbolic links are not
+followed: a walk stays inside the folder, so it ends, and reads each file once. None of this applies to the named paths
+themselves, nor does anything above them: `beige index build/` indexes an ignored folder, and a link that is named is
+followed.
+"""
+
+import os
+import stat
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from beige.documents import formats
+from beige.documents.chunk import Failure
+from beige.errors import InputError
+
+if TYPE_CHECKING:
+    from pathspec import GitIgnoreSpec
+
+NEVER = frozenset({".beige", ".git", ".hg", ".svn", ".jj", ".bzr", "_darcs", "CVS"})
+"""Folders that are never entered: indexes, and what version control keeps for itself."""
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A file to read.
+
+    Attributes:
+        path: what opens it.
+        source: its name in hits, the same for every way of naming the file (see `source_of`).
+        size: bytes.
+        modified: mtime in seconds since the epoch.
+    """
+
+    path: Path
+    source: str
+    size: int
+    modified: float
+
+
+def source_of(path: str | Path) -> str:
+    """A file's name in hits: relative to the current folder if it lies beneath it, else absolute, with `/` between.
+
+    `docs/./a.md`, `docs/../docs/a.md` and `/home/me/docs/a.md` in `/home/me` are all `docs/a.md`. Symbolic links keep
+    their names. Bytes that are not UTF-8 are written as `\\xff`, so that a source is always text that can be stored.
+    """
+    return _source(_absolute(path))
+
+
+def _absolute(path: str | Path) -> Path:
+    """The path without `.` and `..`."""
+    plain = os.path.abspath(path)  # noqa: PTH100  # Path.absolute keeps the `..`
+    if ".." in Path(path).parts and os.path.realpath(plain) != os.path.realpath(path):
+        plain = os.path.realpath(path)  # `link/..` is not the folder that holds the link
+    return Path(plain)
+
+
+def _source(absolute: Path) -> str:
+    name, here = os.fspath(absolute), os.path.join(os.getcwd(), "")  # noqa: PTH109, PTH118  # once for every file
+    if name.startswith(here):
+        name = name[len(here) :]
+    return os.fsencode(name.replace(os.sep, "/")).decode("utf-8", "backslashreplace")
+
+
+def find(paths: Sequence[str | Path], skip: str | Path | None = None) -> Iterator[Found | Failure]:
+    """The files to index at and beneath these paths, each once, in sorted order.
+
+    A file that Beige cannot read the kind of is passed over in a walk, and is a `Failure` where it is named itself.
+    A folder or file that may not be read is a `Failure` too.
+
+    Args:
+        paths: files and folders.
+        skip: a folder that is not entered: the index that is being written, should it lie beneath a path.
+
+    Raises:
+        InputError: a path does not exist; said before the first file is given.
+    """
+    for path in paths:
+        if not os.path.lexists(path):
+            raise InputError(f"{str(path)!r} does not exist; check the spelling, and the folder that you are in")
+    return _find([_absolute(path) for path in paths], None if skip is None else os.path.realpath(skip))
+
+
+def _find(paths: Sequence[Path], skip: str | None) -> Iterator[Found | Failure]:
+    seen: set[str] = set()
+    for path in paths:
+        for found in _named(path, skip):
+            if found.source not in seen:
+                seen.add(found.source)
+                yield found
+
+
+def _named(path: Path, skip: str | None) -> Iterator[Found | Failure]:
+    """What a named path stands for."""
+    try:
+        status = path.stat()
+    except OSError as error:
+        yield Failure(_source(path), _reason(error))
+        return
+    if stat.S_ISDIR(status.st_mode):
+        yield from _walk(path, skip)
+    elif not stat.S_ISREG(status.st_mode):
+        yield Failure(_source(path), "it is not a file but a pipe, socket or device, which is never opened")
+    else:
+        yield _file(path, status) or Failure(
+            _source(path), "it is not of a kind that can be read: neither text nor a document; leave it out"
+        )
+
+
+def _file(path: Path, status: os.stat_result) -> Found | Failure | None:
+    """The file, or None where it is of no kind that can be read."""
+    source = _source(path)
+    try:
+        known = formats.known(path)
+    except OSError as error:
+        return Failure(source, _reason(error))
+    return Found(path, source, status.st_size, status.st_mtime) if known else None
+
+
+def _walk(top: Path, skip: str | None) -> Iterator[Found | Failure]:
+    """Everything beneath a folder, in the order of the names; a stack, since folders nest deeper than Python calls."""
+    if top.name in NEVER or os.path.realpath(top) == skip:
+        return
+    pending: list[tuple[Path, _Ignored]] = [(top, ())]
+    while pending:
+        path, ignored = pending.pop()
+        try:
+            status = path.stat() if path == top else path.lstat()
+            if stat.S_ISDIR(status.st_mode):
+                pending += reversed(_entries(path, ignored, skip))
+            elif stat.S_ISREG(status.st_mode) and (found := _file(path, status)):
+                yield found
+        except OSError as error:
+            yield Failure(_source(path), _reason(error))
+
+
+_Ignored = tuple[tuple[Path, "GitIgnoreSpec"], ...]
+"""The folders from the named one inwards that have a `.gitignore`, and what it says."""
+
+
+def _entries(folder: Path, ignored: "_Ignored", skip: str | None) -> list[tuple[Path, "_Ignored"]]:
+    """What to look at in a folder, sorted, each with the rules that hold there."""
+    with os.scandir(folder) as scan:
+        entries = sorted(scan, key=lambda entry: os.fsencode(entry.name))
+    if any(entry.name == ".gitignore" and entry.is_file() for entry in entries):
+        ignored = (*ignored, (folder, _rules(folder / ".gitignore")))
+    kept = []
+    for entry in entries:
+        is_folder = entry.is_dir(follow_symlinks=False)
+        if entry.name.startswith(".") or entry.is_symlink() or (is_folder and entry.name in NEVER):
+            continue
+        path = Path(entry.path)
+        if is_folder and skip is not None and os.path.realpath(path) == skip:
+            continue
+        if not _excluded(path, is_folder, ignored):
+            kept.append((path, ignored))
+    return kept
+
+
+def _rules(path: Path) -> "GitIgnoreSpec":
+    """A `.gitignore` file's rules; as git does, a line that is no pattern is passed over."""
+    from pathspec import GitIgnoreSpec
+    from pathspec.patterns.gitignore import GitIgnorePatternError
+
+    lines = path.read_bytes().decode("utf-8", "surrogateescape").removeprefix("\ufeff").split("\n")
+    valid = []
+    for line in (line.rstrip("\r") for line in lines):
+        try:
+            GitIgnoreSpec.from_lines([line])
+        except GitIgnorePatternError:
+            continue
+        valid.append(line)
+    return GitIgnoreSpec.from_lines(valid)
+
+
+def _excluded(path: Path, is_folder: bool, ignored: "_Ignored") -> bool:
+    """Whether the innermost `.gitignore` that has a word on this path excludes it."""
+    for folder, rules in reversed(ignored):
+        name = path.relative_to(folder).as_posix() + ("/" if is_folder else "")
+        verdict = rules.check_file(name).include
+        if verdict is not None:
+            return verdict
+    return False
+
+
+def _reason(error: OSError) -> str:
+    return f"it cannot be read: {error.strerror or error}"

@@ -1,0 +1,75 @@
+"""The worker process: reads the files it is told to, one after another, and says what came of each.
+
+It ends by itself when the reader goes away: a thread waits for the end of its input, whatever a parser is doing, and a
+limit on processor time ends what that thread cannot.
+"""
+
+import json
+import os
+import queue
+import resource
+import signal
+import sys
+import threading
+from pathlib import Path
+
+from beige.documents import messages
+from beige.documents.chunk import Failure
+from beige.documents.reading import Recipe, read
+from beige.documents.records import Names
+from beige.documents.splitter import Splitter
+from beige.errors import BeigeError
+
+MEMORY_ENFORCED = sys.platform == "linux"
+"""Whether the limit of memory holds here: macOS takes the setting and ignores it."""
+
+
+def main() -> None:
+    """Serve until the input ends: first the configuration, then batches of files, each a line."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the reader's to act on
+    os.environ["TOKENIZERS_PARALLELISM"] = "false"
+    answers = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)  # what a parser prints must not stand between the answers
+    lines: queue.SimpleQueue[bytes] = queue.SimpleQueue()
+    threading.Thread(target=_listen, args=(lines,), daemon=True).start()
+    configuration = json.loads(lines.get())
+    try:
+        names = Names(**{name: tuple(fields) for name, fields in configuration["names"].items()})
+        recipe = Recipe(Splitter(Path(configuration["tokenizer"]), configuration["chunk_tokens"]), names)
+    except BeigeError as error:
+        answers.write(messages.dump(["refused", type(error).__name__, str(error)]))
+        answers.close()
+        return
+    answers.write(messages.dump(messages.READY))
+    answers.flush()
+    if MEMORY_ENFORCED:
+        resource.setrlimit(resource.RLIMIT_DATA, (configuration["memory"], configuration["memory"]))
+    while True:
+        for file in messages.unpack_files(lines.get()):
+            _limit_time(configuration["seconds"])
+            try:
+                for result in read(file, recipe):
+                    answers.write(messages.pack(result))
+            except MemoryError:
+                os._exit(messages.OUT_OF_MEMORY)  # nothing more can be relied upon here
+            except BaseException as error:  # noqa: BLE001  # a panic of a parser written in Rust is no Exception
+                answers.write(
+                    messages.pack(Failure(file.source, f"its parser failed: {type(error).__name__}: {error}"))
+                )
+            answers.write(messages.dump(messages.END))
+            answers.flush()
+
+
+def _listen(lines: "queue.SimpleQueue[bytes]") -> None:
+    """Pass on what the reader says; end the process when the reader has gone."""
+    with os.fdopen(0, "rb", closefd=False) as commands:
+        for line in commands:
+            lines.put(line)
+    os._exit(0)
+
+
+def _limit_time(seconds: float) -> None:
+    """Let the kernel end this process should it still be busy long after the reader would have ended it."""
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    limit = int(used.ru_utime + used.ru_stime + 10 * seconds) + 10
+    resource.setrlimit(resource.RLIMIT_CPU, (limit, resource.RLIM_INFINITY))

@@ -1,8 +1,9 @@
 """Text to token ids, over the `tokenizers` library. It cuts by itself, so that every text's true length is known."""
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain, pairwise
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +14,15 @@ from beige.values import Ints
 
 PIECE = 1 << 16
 """Longer texts are tokenized in pieces of about so many characters: bounded memory, and the pieces run in parallel."""
+TOGETHER = 8
+"""How many pieces are tokenized at once."""
 
 _SURROGATE = re.compile("[\ud800-\udfff]")
-_SPACE = re.compile(r"\s")
+_SPACE = re.compile(r"(?<=\S)[ \t\r\n]")  # of the other kinds of white space BERT drops some, which joins words
+_ISOLATED = r"[!-/:-@\[-`{-~\u3001\u3002\uff01\uff0c\uff1a\uff1b\uff1f\u4e00-\u9fff]"
+_BERT_BOUNDARY = re.compile(rf"{_SPACE.pattern}|(?<={_ISOLATED})(?={_ISOLATED})")
+"""Punctuation and Han characters are words by themselves in BERT: text without a space divides between two of them."""
+_BOUNDARIES = {"WhitespaceSplit": _SPACE, "Metaspace": re.compile(r"(?<=\S) ")}
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -59,15 +66,18 @@ class Tokenizer:
         self.pad_id = pad_id
         self.vocabulary_size = max(self._inner.get_vocab(with_added_tokens=True).values()) + 1
         self._prefix, self._suffix = _affixes(self._inner)
-        self._room = max_tokens - len(self._prefix) - len(self._suffix)
-        self._splits = _splits_at_whitespace(self._inner)
+        self._room = max_tokens - len(self._suffix)
+        self._boundary = _boundary(self._inner)
 
     def encode(self, texts: Sequence[str]) -> list[Tokens]:
         """Tokenize texts; those longer than `max_tokens` are cut before their closing special tokens."""
-        pieces = [list(self._pieces(text)) for text in texts]
-        flat = [piece for parts in pieces for _, piece in parts]
-        encodings = iter(self._inner.encode_batch_fast(flat, add_special_tokens=False))
-        return [self._join([next(encodings) for _ in parts]) for parts in pieces]
+        texts = [_valid(text) for text in texts]
+        short = [text for text in texts if len(text) <= PIECE]
+        encodings = iter(self._inner.encode_batch_fast(short, add_special_tokens=False))
+        return [
+            self._cut([next(encodings)] if len(text) <= PIECE else (encoding for _, encoding in self._pieces(text)))
+            for text in texts
+        ]
 
     def count(self, text: str) -> int:
         """How many tokens a text has, special tokens included, without any cut."""
@@ -75,37 +85,43 @@ class Tokenizer:
 
     def spans(self, text: str) -> Ints:
         """First and one past the last character of every token, without special tokens and without any cut, (n, 2)."""
-        pieces = list(self._pieces(text))
-        encodings = self._inner.encode_batch([piece for _, piece in pieces], add_special_tokens=False)
-        spans = [
-            np.asarray(encoding.offsets, np.int32).reshape(-1, 2) + start
-            for (start, _), encoding in zip(pieces, encodings, strict=True)
+        parts = [
+            np.fromiter(chain.from_iterable(encoding.offsets), np.int32, 2 * len(encoding)) + start
+            for start, encoding in self._pieces(_valid(text), offsets=True)
         ]
-        return np.concatenate(spans)  # (n, 2)
+        return np.concatenate(parts).reshape(-1, 2).astype(np.int32)  # (n, 2)
 
-    def _join(self, encodings: list[Any]) -> Tokens:
-        own = sum(len(encoding) for encoding in encodings)
-        ids = list(self._prefix)
+    def _cut(self, encodings: Iterable[Any]) -> Tokens:
+        ids, own = list(self._prefix), 0
         for encoding in encodings:
-            ids += encoding.ids
-            if len(ids) >= self._room + len(self._prefix):
-                break
-        ids[self._room + len(self._prefix) :] = self._suffix
+            own += len(encoding)
+            if len(ids) < self._room:
+                ids += encoding.ids
         count = own + len(self._prefix) + len(self._suffix)
-        return Tokens(np.array(ids, np.int32), count, count > self.max_tokens)
+        return Tokens(np.array(ids[: self._room] + self._suffix, np.int32), count, count > self.max_tokens)
 
-    def _pieces(self, text: str) -> Iterator[tuple[int, str]]:
-        """The text in pieces that give the same tokens as the whole, each with its first character's number."""
-        if not text.isascii():
-            text = _SURROGATE.sub("\ufffd", text)
-        start = 0
-        while self._splits and len(text) - start > PIECE:
-            space = _SPACE.search(text, start + PIECE)
-            if space is None:
+    def _pieces(self, text: str, offsets: bool = False) -> Iterator[tuple[int, Any]]:
+        """The encodings of a long text's pieces, each with its first character; a few are held at once."""
+        encode = self._inner.encode_batch if offsets else self._inner.encode_batch_fast
+        bounds = self._bounds(text)
+        for first in range(0, len(bounds) - 1, TOGETHER):
+            starts = bounds[first : first + TOGETHER + 1]
+            pieces = [text[start:end] for start, end in pairwise(starts)]
+            yield from zip(starts, encode(pieces, add_special_tokens=False), strict=False)
+
+    def _bounds(self, text: str) -> list[int]:
+        """Where the text may be divided without changing its tokens: pieces of `PIECE` characters or a little more."""
+        bounds = [0]
+        while self._boundary and len(text) - bounds[-1] > PIECE:
+            found = self._boundary.search(text, bounds[-1] + PIECE)
+            if found is None:
                 break
-            yield start, text[start : space.start()]
-            start = space.start()
-        yield start, text[start:]
+            bounds.append(found.start())
+        return [*bounds, len(text)]
+
+
+def _valid(text: str) -> str:
+    return text if text.isascii() else _SURROGATE.sub("\ufffd", text)
 
 
 def _affixes(inner: Any) -> tuple[list[int], list[int]]:
@@ -115,6 +131,9 @@ def _affixes(inner: Any) -> tuple[list[int], list[int]]:
     return whole[:first], whole[first + len(bare) :]
 
 
-def _splits_at_whitespace(inner: Any) -> bool:
-    """Whether a text's tokens are its whitespace-separated parts' tokens, as in BERT and XLM-RoBERTa."""
-    return "BertPreTokenizer" in repr(inner.pre_tokenizer) or "WhitespaceSplit" in repr(inner.pre_tokenizer)
+def _boundary(inner: Any) -> re.Pattern[str] | None:
+    """The pattern at whose start a text may be divided, for the pre-tokenizers that are known to allow it."""
+    splitter = repr(inner.pre_tokenizer)
+    if "BertPreTokenizer" in splitter:
+        return _BERT_BOUNDARY if "handle_chinese_chars=True" in repr(inner.normalizer) else _SPACE
+    return next((pattern for name, pattern in _BOUNDARIES.items() if name in splitter), None)

@@ -10,18 +10,19 @@ from typing import Any, Self
 import numpy as np
 
 from beige.errors import StoreError
-from beige.index import schema
-from beige.index.cache_file import DamagedCacheError, sync_folder
-from beige.index.codec import encode
-from beige.index.connection import PAGE, Pool, connect, explained
+from beige.index import creation, schema
+from beige.index.cache_file import DamagedCacheError
+from beige.index.codec import decode_dense
+from beige.index.connection import Pool, connect, explained
 from beige.index.database import Change, Reading, Writing, paged
 from beige.index.dense_leg import DenseLeg
-from beige.index.leg_cache import Kind, LegCache, View
+from beige.index.leg_cache import Kind, LegCache
 from beige.index.lock import WriteLock
 from beige.index.manifest import Leg, Manifest
 from beige.index.ranking import rank
 from beige.index.sparse_leg import SparseLeg
 from beige.index.store import Entry, Ids, Passage, Ranking, Stored
+from beige.index.view import View
 from beige.values import Floats, Sparse
 
 DATABASE, LOCK, CACHE = "index.sqlite", "lock", ".cache"
@@ -62,8 +63,8 @@ class SqliteStore:
                     schema.migrate(self._connection)
         with self._reading() as reading:
             self.manifest = reading.manifest()
-        self._legs = {
-            leg.name: LegCache(folder / f"{leg.name}{CACHE}", number, leg, _kind(number, leg, exact_rows), self._notice)
+        self._legs: dict[str, LegCache[Any, Any]] = {
+            leg.name: LegCache(leg.name, folder / f"{leg.name}{CACHE}", _kind(number, leg, exact_rows), self._notice)
             for number, leg in enumerate(self.manifest.legs)
         }
 
@@ -73,7 +74,6 @@ class SqliteStore:
         folder: Path,
         manifest: Manifest,
         *,
-        replace: bool = False,
         exact_rows: int = EXACT_ROWS,
         tail_rows: int = TAIL_ROWS,
     ) -> Self:
@@ -82,7 +82,6 @@ class SqliteStore:
         Args:
             folder: made where it is not there.
             manifest: what the index says of itself.
-            replace: whether an index that is there, whole or damaged, is to be removed.
             exact_rows: dense vectors that are scanned exactly; above, a graph serves.
             tail_rows: changed rows past which the writer merges.
 
@@ -90,14 +89,14 @@ class SqliteStore:
             LockedError: another process writes to it.
             StoreError: there is an index already, or the folder cannot be written.
         """
-        with _files(folder):
+        with explained(folder):
             folder.mkdir(parents=True, exist_ok=True)
             lock = WriteLock(folder / LOCK)
         try:
-            with _files(folder), explained(folder):
-                if not replace and (folder / DATABASE).exists():
+            with explained(folder):
+                if (folder / DATABASE).exists():
                     raise StoreError(f"there is an index in {folder} already: add to it, or begin with --rebuild")
-                _make(folder, manifest)
+                creation.create(folder / DATABASE, manifest)
             store = cls(folder, lock, exact_rows, tail_rows)
         except BaseException:
             lock.release()
@@ -121,7 +120,7 @@ class SqliteStore:
             raise StoreError(f"there is no index in {folder}: make one with beige index PATH --index {folder}")
         if not write:
             return cls(folder, None, exact_rows, tail_rows)
-        with _files(folder):
+        with explained(folder):
             lock = WriteLock(folder / LOCK)
         try:
             store = cls(folder, lock, exact_rows, tail_rows)
@@ -161,18 +160,16 @@ class SqliteStore:
         A sparse leg gives only chunks that share an id with the query. Scores are exact also where a graph found the
         candidates.
         """
-        self._check(leg, query)
-        with self._search(leg) as (reading, cache, view):
+        with self._search(leg, query) as (reading, cache, view):
             ids, scores = cache.kind.candidates(view, query, k, reading)
             return rank(ids, scores, k, reading.places)
 
     def scores(self, leg: str, query: Floats | Sparse, ids: Ids) -> Floats:
         """The leg's score of each of these chunks, 0 where a sparse leg shares nothing, NaN where the chunk is gone."""
-        self._check(leg, query)
-        with self._search(leg) as (reading, cache, view):
-            rows = reading.rows_of(*self._numbered(leg), ids)
-            found = cache.kind.scores(view, query, rows)
-        scores = dict(zip(rows.ids.tolist(), found.tolist(), strict=True))
+        with self._search(leg, query) as (reading, cache, view):
+            blobs = reading.vectors_of(cache.kind.number, ids)
+            found = cache.kind.scores(view, query, blobs)
+        scores = dict(zip((chunk for chunk, _ in blobs), found.tolist(), strict=True))
         return np.array([scores.get(chunk, np.nan) for chunk in ids.tolist()], np.float32)
 
     def fetch(self, ids: Ids) -> list[Passage]:
@@ -182,8 +179,13 @@ class SqliteStore:
 
     def known(self, leg: str, keys: Sequence[str]) -> Mapping[str, Floats]:
         """Dense vectors (d,) of stored chunks by `Chunk.key`, for those of the keys that are stored."""
+        dimension = self.manifest.leg(leg).dimension
+        if dimension is None:
+            raise StoreError(f"the leg {leg!r} has no dense vectors")
         with self._reading() as reading:
-            return reading.known(*self._numbered(leg), keys)
+            found = reading.vectors_by_key(self._legs[leg].kind.number, keys)
+        vectors = decode_dense(list(enumerate(found.values())), dimension).vectors
+        return dict(zip(found, vectors, strict=True))
 
     def documents(self, prefix: str = "") -> Iterator[Stored]:
         """Every stored document whose source begins with the prefix, by source."""
@@ -207,13 +209,18 @@ class SqliteStore:
                 writing.describe(changed)
             self.manifest = changed
 
+    def reload_manifest(self) -> None:
+        """Read the manifest again, of which another process or object may have updated values."""
+        with self._reading() as reading:
+            self.manifest = reading.manifest()
+
     def merge(self) -> None:
         """Fold what changed into new caches; searches go on with the old ones meanwhile.
 
         Raises:
             StoreError: the disk is full, or the index is open for reading only.
         """
-        with self._writing, _files(self.folder):
+        with self._writing, explained(self.folder):
             with self._reading() as reading:
                 head, chunks = reading.head(), reading.count()[1]
                 for cache in self._legs.values():
@@ -248,10 +255,6 @@ class SqliteStore:
         if sentence not in self.notices:
             self.notices.append(sentence)
 
-    def _numbered(self, leg: str) -> tuple[int, Leg]:
-        found = self.manifest.leg(leg)
-        return self.manifest.legs.index(found), found
-
     def _encode(self, entry: Entry) -> list[list[bytes]]:
         source, chunks = entry.document.source, len(entry.document.chunks)
         if set(entry.vectors) != set(self._legs):
@@ -260,15 +263,7 @@ class SqliteStore:
             )
         if any(len(vectors) != chunks for vectors in entry.vectors.values()):
             raise StoreError(f"{source} has {chunks} chunks and needs as many vectors in each leg")
-        return [encode(leg.name, entry.vectors[leg.name], leg.dimension, source) for leg in self.manifest.legs]
-
-    def _check(self, leg: str, query: Floats | Sparse) -> None:
-        found = self.manifest.leg(leg)
-        if found.dimension is None:
-            if not isinstance(query, Sparse):
-                raise StoreError(f"the leg {leg!r} needs a sparse query")
-        elif isinstance(query, Sparse) or query.shape != (found.dimension,):
-            raise StoreError(f"the leg {leg!r} needs a query of {found.dimension} dimensions")
+        return [cache.kind.encode(entry.vectors[name], source) for name, cache in self._legs.items()]
 
     @contextmanager
     def _reading(self) -> Iterator[Reading]:
@@ -277,9 +272,9 @@ class SqliteStore:
             yield Reading(connection)
 
     @contextmanager
-    def _search(self, leg: str) -> Iterator[tuple[Reading, LegCache, View]]:
-        self.manifest.leg(leg)
-        cache = self._legs[leg]
+    def _search(self, leg: str, query: Floats | Sparse) -> Iterator[tuple[Reading, LegCache[Any, Any], View[Any]]]:
+        cache = self._legs[self.manifest.leg(leg).name]
+        cache.kind.check(query)
         with self._reading() as reading:
             yield reading, cache, cache.view(reading)
 
@@ -339,42 +334,5 @@ class SqliteStore:
             self._notice(f"the cache of leg {cache.name!r} was {state} and has been rebuilt")
 
 
-def _kind(number: int, leg: Leg, exact_rows: int) -> Kind:
+def _kind(number: int, leg: Leg, exact_rows: int) -> Kind[Any, Any]:
     return DenseLeg(number, leg, exact_rows) if leg.kind == "dense" else SparseLeg(number, leg)
-
-
-@contextmanager
-def _files(folder: Path) -> Iterator[None]:
-    """Turn the file system's errors within into `StoreError`s."""
-    try:
-        yield
-    except OSError as error:
-        raise StoreError(f"the index {folder} cannot be written: {error.strerror or error}") from error
-
-
-def _make(folder: Path, manifest: Manifest) -> None:
-    """Put a new, empty database in its place: whole or not at all."""
-    made = folder / f"{DATABASE}.new"
-    for path in [made, *_beside(made)]:
-        path.unlink(missing_ok=True)
-    made.touch()
-    connection = connect(made, write=True)
-    try:
-        connection.execute(f"PRAGMA page_size = {PAGE:d}")
-        connection.execute("PRAGMA journal_mode = WAL")
-        connection.execute("BEGIN IMMEDIATE")
-        schema.migrate(connection)
-        schema.add_legs(connection, len(manifest.legs))
-        Writing(connection).describe(manifest)
-        connection.execute("COMMIT")
-    finally:
-        connection.close()
-    # A log that belonged to the database of this name before would be taken for the new one's.
-    for path in [*_beside(folder / DATABASE), *folder.glob(f"*{CACHE}*")]:
-        path.unlink(missing_ok=True)
-    made.replace(folder / DATABASE)
-    sync_folder(folder)
-
-
-def _beside(database: Path) -> list[Path]:
-    return [database.with_name(database.name + end) for end in ("-wal", "-shm", "-journal")]

@@ -1,0 +1,124 @@
+"""What lies on disk against what is stored: which files to read, which documents are new, which are gone.
+
+What has not changed is not read again. The last document of a file carries the file's time of change, that of the
+others (the records before it) is 0: where one stands with the file's size and time, the whole file is stored.
+"""
+
+import os
+import posixpath
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from beige.documents.chunk import Document, Failure
+from beige.documents.walk import Found, source_of
+from beige.index.report import Change
+from beige.index.store import Store, Stored
+
+YOUNG = 2.0
+"""A file changed so few seconds before the run may change again within its timestamp: it is read again next time."""
+
+Step = tuple[Document | None, Change]
+"""A document to store and what that is called; without a document, what to remove ("removed") or only to tell."""
+
+
+class Files:
+    """The files of one run.
+
+    Args:
+        store: what is stored; only read.
+    """
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._settled = time.time() - YOUNG
+        self._seen: set[str] = set()
+        self._failed: set[str] = set()
+        self._before: dict[str, set[str]] = {}  # by file, its stored documents that have not come again
+        self._last: dict[str, Document] = {}  # by file of records, the last that came
+
+    def to_read(
+        self, found: Iterable[Found | Failure], unchanged: Callable[[Change], None]
+    ) -> Iterator[Found | Failure]:
+        """The files that are not stored as they are now; of the others each document is told to be unchanged."""
+        for file in found:
+            self._seen.add(file.source)
+            if isinstance(file, Found):
+                stored = list(self._stored(file.source))
+                if {(s.size, s.modified) for s in stored if s.modified} == {(file.size, file.modified)}:
+                    for s in stored:
+                        unchanged(Change("unchanged", s.source))
+                    continue
+                if stored:
+                    self._before[file.source] = {s.source for s in stored}
+            yield file
+
+    def steps(self, items: Iterable[Document | Failure]) -> Iterator[Step]:
+        """What to do for each document that was read, and at the end for the records that its file no longer has."""
+        for item in items:
+            file = self._file_of(item.source)
+            if isinstance(item, Failure):
+                self._failed.add(file)
+                yield None, Change("failed", item.source, reason=item.reason)
+                continue
+            self._before.get(file, set()).discard(item.source)
+            if item.source == file:
+                yield self._step(item, whole=True)
+            else:
+                if file in self._last:
+                    yield self._step(self._last[file], whole=False)
+                self._last[file] = item
+        for file, document in self._last.items():
+            yield self._step(document, whole=file not in self._failed)
+        for file, sources in self._before.items():
+            if file not in self._failed:
+                # A name with "#" may also be that of another file.
+                yield from ((None, Change("removed", s)) for s in sorted(sources) if not os.path.lexists(s))
+
+    def vanished(self, paths: Sequence[str | Path]) -> Iterator[str]:
+        """Stored documents beneath these paths whose files were not found there; what failed is not gone."""
+        here = Path.cwd().as_posix()
+
+        def absolute(source: str) -> str:
+            return posixpath.normpath(posixpath.join(here, source))
+
+        def beneath(source: str, folders: Iterable[str]) -> bool:
+            return any(f"{source}/".startswith((f"{folder.rstrip('/')}/", f"{folder}#")) for folder in folders)
+
+        roots = [absolute(source_of(path)) for path in paths]
+        failed = [absolute(source) for source in self._failed]
+        for stored in self._store.documents():
+            source = absolute(stored.source)
+            if (
+                self._file_of(stored.source) not in self._seen
+                and beneath(source, roots)
+                and not beneath(source, failed)
+            ):
+                yield stored.source
+
+    def _step(self, document: Document, *, whole: bool) -> Step:
+        if not whole or document.modified >= self._settled:
+            document = replace(document, modified=0.0)
+        stored = next((s for s in self._stored(document.source) if s.source == document.source), None)
+        if stored is None:
+            return document, Change("added", document.source)
+        if stored.digest != document.digest:
+            return document, Change("updated", document.source)
+        same = (stored.size, stored.modified) == (document.size, document.modified)
+        return None if same else document, Change("unchanged", document.source)
+
+    def _stored(self, file: str) -> Iterator[Stored]:
+        """What is stored of a file: its document, or its records."""
+        for stored in self._store.documents(file):
+            if stored.source == file or stored.source.startswith(f"{file}#"):
+                yield stored
+            elif stored.source > f"{file}#":
+                return
+
+    def _file_of(self, source: str) -> str:
+        """The file of this run that a document, a record (`file#name`) or a broken record (`file:line`) is from."""
+        name = source
+        while name and name not in self._seen:
+            name = name[: max(name.rfind("#"), name.rfind(":"), 0)]
+        return name or source

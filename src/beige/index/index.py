@@ -1,0 +1,233 @@
+"""An index of documents, as a program holds it in its hands.
+
+It knows which model made its vectors and how its words were analysed. How vectors are kept is the store's, how files
+become vectors the pipeline's, how a query becomes hits `beige.search`'s.
+"""
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Self
+
+from beige.analyser import DEFAULT_LANGUAGE, Analyser
+from beige.environment import default_index
+from beige.errors import FingerprintError, StoreError, UsageError
+from beige.index.manifest import Leg, Manifest
+from beige.index.replacement import replacement
+from beige.index.report import Change, Report
+from beige.index.sqlite_store import DATABASE, SqliteStore
+
+if TYPE_CHECKING:
+    from beige.embedder import Embedder
+
+DEFAULT_MODEL = "bge-small-en-v1.5"
+
+
+class Index:
+    """Documents with their chunks and vectors in a folder; safe to use from several threads.
+
+    Searching goes on, here and in other processes, while one `add` at a time writes, and sees what `add` has told of.
+
+    Attributes:
+        path: the folder.
+        store: the place of the vectors, open for reading.
+    """
+
+    def __init__(self, path: Path, store: SqliteStore, embedder: "Embedder | None", skip: Path | None = None) -> None:
+        self.path = path
+        self._skip = skip or path  # never indexed itself
+        self.store = store
+        self._given = embedder
+        self._loading = threading.Lock()
+
+    @classmethod
+    def open(
+        cls,
+        path: str | Path | None = None,
+        embedder: "Embedder | str | None" = None,
+        *,
+        language: str | None = None,
+    ) -> Self:
+        """Open an index, or make an empty one where there is none and an embedder is given.
+
+        Args:
+            path: its folder; None for `BEIGE_INDEX`, else `.beige` in the current folder.
+            embedder: an `Embedder`, or the name of its model; None for the model that made the index.
+            language: of the words that BM25 stems; None for the index's own, English for a new one.
+
+        Raises:
+            StoreError: there is no index and no embedder, or the index is damaged or of another version.
+            FingerprintError: another model made the index.
+            UsageError: the index was made with another language, or there is no stemmer for it.
+        """
+        folder = Path(default_index() if path is None else path).expanduser()
+        given = _embedder(embedder) if isinstance(embedder, str) else embedder
+        if given is not None and not (folder / DATABASE).exists():
+            SqliteStore.create(folder, manifest_of(given, language or DEFAULT_LANGUAGE)).close()
+        index = cls(folder, SqliteStore.open(folder), given)
+        try:
+            index.check(given, language)
+        except BaseException:
+            index.close()
+            raise
+        return index
+
+    @classmethod
+    @contextmanager
+    def anew(
+        cls, path: str | Path | None, embedder: "Embedder | str", *, language: str = DEFAULT_LANGUAGE
+    ) -> Iterator[Self]:
+        """An empty index that takes the place of the one at `path` when the block ends without an error.
+
+        Until then the old one is searched as before; after an error, or a kill, it is as it was. It may be damaged.
+
+        Args:
+            path: as for `open`.
+            embedder: an `Embedder`, or the name of its model.
+            language: of the words that BM25 stems.
+
+        Raises:
+            LockedError: another process writes to the index.
+            UsageError: there is no stemmer for the language.
+        """
+        given = _embedder(embedder) if isinstance(embedder, str) else embedder
+        manifest = manifest_of(given, language)
+        home = Path(default_index() if path is None else path).expanduser()
+        with replacement(home) as folder:
+            SqliteStore.create(folder, manifest).close()
+            with cls(folder, SqliteStore.open(folder), given, skip=home) as index:
+                yield index
+
+    @property
+    def manifest(self) -> Manifest:
+        """What the index says of itself."""
+        return self.store.manifest
+
+    @property
+    def background(self) -> float:
+        """The mean cosine of random query and chunk pairs; 0 while the index has too few chunks to tell."""
+        if self.manifest.background is None:
+            self.store.reload_manifest()  # another process may have found out
+        return self.manifest.background or 0.0
+
+    @property
+    def embedder(self) -> "Embedder":
+        """The embedder that the index was opened with, else that of the model that made it, loaded at the first use.
+
+        Raises:
+            FingerprintError: the model of that name has changed since.
+        """
+        with self._loading:
+            if self._given is None:
+                given = _embedder(self.manifest.model)
+                self.check(given)
+                self._given = given
+            return self._given
+
+    @cached_property
+    def analyser(self) -> Analyser:
+        """What makes BM25's words of the index's texts and queries.
+
+        Raises:
+            StoreError: they were analysed by another version of Beige.
+        """
+        language = self.manifest.analyser.partition("/")[2]
+        analyser = Analyser(language)
+        if analyser.name != self.manifest.analyser:
+            raise StoreError(
+                f"the words of the index {self.path} were analysed by another version of Beige "
+                f"({self.manifest.analyser}, here {analyser.name}); make it anew with beige index --rebuild PATH"
+            )
+        return analyser
+
+    def add(self, *paths: str | Path, tell: Callable[[Change], None] | None = None) -> Report:
+        """Bring the index up to date with the files at and beneath the paths.
+
+        Unchanged files are not read again, changed ones replaced, those that vanished from beneath the paths removed;
+        a file that cannot be read keeps its last version. What was told is durable, also if this is interrupted.
+
+        Args:
+            paths: files and folders.
+            tell: called with each change once it is durable, from one thread at a time.
+
+        Raises:
+            InputError: a path does not exist.
+            LockedError: another process writes to the index.
+            FingerprintError: the model has changed since the index was made.
+        """
+        from beige.index.pipeline import Pipeline
+
+        embedder, analyser = self.embedder, self.analyser
+        with SqliteStore.open(self.path, write=True) as store:
+            report = Pipeline(store, embedder, analyser, tell or (lambda change: None)).run(paths, self._skip)
+        self.store.reload_manifest()
+        report.notices += store.notices
+        return report
+
+    def count(self) -> tuple[int, int]:
+        """How many documents and chunks it holds."""
+        return self.store.count()
+
+    def check(self, embedder: "Embedder | None", language: str | None = None) -> None:
+        """Make sure that the index was made with this model and language, where they are given.
+
+        Raises:
+            FingerprintError: another model made it.
+            UsageError: its words were stemmed for another language.
+        """
+        made, anew = self.manifest, f"make it anew with beige index --rebuild --index {self.path}"
+        if embedder is not None and embedder.checkpoint.fingerprint != made.fingerprint:
+            model = name_of(embedder)
+            said = f"by another version of {model}" if model == made.model else f"by {made.model}, not by {model}"
+            raise FingerprintError(f"the index {self.path} was made {said}; {anew} --model {model} PATH")
+        if language is not None and language != self.analyser.language:
+            raise UsageError(
+                f"the index {self.path} was made with --language {self.analyser.language}; "
+                f"{anew} --language {language} PATH"
+            )
+
+    def close(self) -> None:
+        """Let go of its files; the embedder stays usable."""
+        self.store.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def manifest_of(embedder: "Embedder", language: str) -> Manifest:
+    """The manifest of a new index.
+
+    Raises:
+        UsageError: there is no stemmer for the language.
+    """
+    from beige.documents.splitter import CHUNK_TOKENS
+
+    checkpoint = embedder.checkpoint
+    return Manifest(
+        model=name_of(embedder),
+        fingerprint=checkpoint.fingerprint,
+        precision=embedder.precision,
+        query_template=checkpoint.templates["query"],
+        document_template=checkpoint.templates["document"],
+        dimension=checkpoint.dimension,
+        legs=(Leg("dense", "dense", checkpoint.dimension), Leg("bm25", "sparse", idf=True)),
+        chunk_tokens=min(CHUNK_TOKENS, checkpoint.max_tokens),
+        analyser=Analyser(language).name,
+    )
+
+
+def name_of(embedder: "Embedder") -> str:
+    """What opens the embedder's model again: its card's name, else its folder."""
+    checkpoint = embedder.checkpoint
+    return checkpoint.card.name if checkpoint.card else str(checkpoint.path.resolve())
+
+
+def _embedder(model: str) -> "Embedder":
+    from beige.embedder import Embedder
+
+    return Embedder(model)

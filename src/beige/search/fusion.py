@@ -1,0 +1,109 @@
+"""How several legs' opinions of the same candidates become one score.
+
+Each formula is a pure function over the legs' evidence, chosen by its name in `FUSIONS`. Fusion knows nothing of
+stores, models or texts.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from beige.errors import UsageError
+from beige.values import Floats, Ints
+
+
+@dataclass(frozen=True, eq=False)
+class Evidence:
+    """What one leg says of n candidates.
+
+    Attributes:
+        scores: the leg's score of every candidate, (n,).
+        ranks: places in the leg's own results, from 1; 0 where the leg did not find the candidate, (n,).
+        floor: the leg's score of a candidate that has nothing to do with the query.
+    """
+
+    scores: Floats
+    ranks: Ints
+    floor: float
+
+
+def convex(legs: Sequence[Evidence], weights: Sequence[float]) -> Floats:
+    """The weighted mean of the legs' scores, each scaled so that its floor is 0 and its best candidate 1.
+
+    Bruch, Gai and Ingber, "An Analysis of Fusion Functions for Hybrid Retrieval" (2023),
+    https://arxiv.org/abs/2210.11934, with the theoretical minimum replaced by the leg's floor for dense legs, whose
+    scores of unrelated texts lie far above -1. It depends on neither the depth nor the scale of a leg.
+
+    Args:
+        legs: what each leg says of the same n candidates.
+        weights: one a leg, not all 0.
+
+    Returns:
+        The candidates' scores, at most 1, (n,).
+    """
+    scaled = np.stack([_scaled(leg) for leg in legs])  # (legs, n)
+    return (np.asarray(weights, np.float32) @ scaled / sum(weights)).astype(np.float32)
+
+
+def _scaled(leg: Evidence) -> Floats:
+    best = leg.scores.max(initial=leg.floor)
+    if best <= leg.floor:  # the leg sees nothing related at all: it has no say
+        return np.zeros_like(leg.scores)
+    return (leg.scores - np.float32(leg.floor)) / np.float32(best - leg.floor)
+
+
+def reciprocal(legs: Sequence[Evidence], weights: Sequence[float], k: int = 60) -> Floats:
+    """The weighted sum over the legs of `1 / (k + rank)`; a leg that did not find a candidate adds nothing.
+
+    Cormack, Clarke and Buettcher, "Reciprocal Rank Fusion outperforms Condorcet and individual Rank Learning Methods"
+    (2009), https://doi.org/10.1145/1571941.1572114.
+
+    Args:
+        legs: what each leg says of the same n candidates.
+        weights: one a leg.
+        k: how little the first places count more than the next.
+
+    Returns:
+        The candidates' scores, (n,).
+    """
+    found = np.stack([np.where(leg.ranks > 0, 1 / (k + leg.ranks), 0) for leg in legs])  # (legs, n)
+    return (np.asarray(weights) @ found).astype(np.float32)
+
+
+@dataclass(frozen=True)
+class Fusion:
+    """A formula and the weight that each leg has in it unless told otherwise."""
+
+    formula: Callable[[Sequence[Evidence], Sequence[float]], Floats]
+    weights: Mapping[str, float]
+
+
+FUSIONS: Mapping[str, Fusion] = {
+    "convex": Fusion(convex, {"dense": 0.6, "bm25": 0.4}),
+    "reciprocal": Fusion(reciprocal, {"dense": 1.0, "bm25": 1.0}),
+}
+
+
+def fuse(name: str, legs: Mapping[str, Evidence], weights: Mapping[str, float] | None = None) -> Floats:
+    """The candidates' scores, (n,); a single leg keeps its own scores.
+
+    Args:
+        name: one of `FUSIONS`.
+        legs: each leg's evidence for the same n candidates.
+        weights: by leg, 0 or more, in place of the fusion's own.
+
+    Raises:
+        UsageError: no such fusion, a weight for a leg that is not searched, or weights that are negative or all 0.
+    """
+    if name not in FUSIONS:
+        raise UsageError(f"no fusion {name!r}; there are: {', '.join(FUSIONS)}")
+    fusion = FUSIONS[name]
+    if unknown := set(weights or ()) - set(legs):
+        raise UsageError(f"a weight for {', '.join(sorted(unknown))}, which is not among the legs {', '.join(legs)}")
+    chosen = [float((weights or {}).get(leg, fusion.weights[leg])) for leg in legs]
+    if not all(0 <= weight < np.inf for weight in chosen) or not any(chosen):
+        raise UsageError(f"the legs' weights must be 0 or more and not all 0, not {chosen}")
+    if len(legs) == 1:
+        return next(iter(legs.values())).scores
+    return fusion.formula(list(legs.values()), chosen)

@@ -1,0 +1,183 @@
+"""A query in, hits out: every leg's best chunks, fused, explained and marked."""
+
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Self
+
+import numpy as np
+
+from beige.documents.chunk import Chunk
+from beige.errors import UsageError
+from beige.index import Index
+from beige.index.store import Ids, Passage, Ranking
+from beige.search.fusion import Evidence, fuse
+from beige.search.highlight import joined
+from beige.search.hit import Hit, LegScore, Span
+from beige.values import Floats, Sparse
+
+if TYPE_CHECKING:
+    from beige.embedder import Embedder
+
+LEGS = ("dense", "bm25")
+
+DEPTH = 100
+"""Candidates of each leg; more where more hits are asked for."""
+
+MOST = 1000
+"""Hits that can be asked for: a search is no export."""
+
+MARKED = 0.1
+"""A word of the query is marked if its IDF is at least this share of the highest: "the" and "of" are not."""
+
+
+class Searcher:
+    """Searches an index; safe to use from several threads.
+
+    Args:
+        index: what is searched.
+        embedder: for the queries; None for the index's own.
+
+    Raises:
+        FingerprintError: another model made the index.
+    """
+
+    def __init__(self, index: Index, embedder: "Embedder | None" = None) -> None:
+        self._index = index
+        self._embedder = embedder
+        if embedder is not None:
+            index.check(embedder)
+        self._pool = ThreadPoolExecutor(thread_name_prefix="beige-leg")
+
+    def search(
+        self,
+        query: str,
+        limit: int = 10,
+        *,
+        legs: Sequence[str] = LEGS,
+        fusion: str = "convex",
+        weights: Mapping[str, float] | None = None,
+    ) -> list[Hit]:
+        """The chunks that answer a query best.
+
+        Args:
+            query: a question or some words.
+            limit: the most hits, from 1 to 1000.
+            legs: what to search, "dense" or "bm25" or both; only "dense" needs the model.
+            fusion: how several legs become one score, one of `FUSIONS`.
+            weights: of the legs in the fusion, in place of its own.
+
+        Returns:
+            Hits, best first, ties by source and position.
+
+        Raises:
+            UsageError: an empty query, a limit out of bounds, an unknown leg or fusion.
+            FingerprintError: another model made the index.
+        """
+        if not query.strip():
+            raise UsageError("the query is empty: say what to look for")
+        if not 1 <= limit <= MOST:
+            raise UsageError(f"the limit must be from 1 to {MOST}, not {limit}")
+        if unknown := [leg for leg in legs if leg not in LEGS]:
+            raise UsageError(f"no leg {unknown[0]!r}; there are: {', '.join(LEGS)}")
+        if not legs:
+            raise UsageError(f"no leg to search; there are: {', '.join(LEGS)}")
+        queries, rankings = self._rank(query, legs, max(limit, DEPTH))
+        ids = np.unique(np.concatenate([ranking.ids for ranking in rankings.values()]))  # (n,)
+        evidence = {leg: self._evidence(leg, queries[leg], rankings[leg], ids) for leg in dict.fromkeys(legs)}
+        alive = ~np.any([np.isnan(found.scores) for found in evidence.values()], axis=0)  # removed while we searched
+        evidence = {leg: Evidence(f.scores[alive], f.ranks[alive], f.floor) for leg, f in evidence.items()}
+        return self._hits(query, ids[alive], fuse(fusion, evidence, weights), evidence, limit)
+
+    def _rank(
+        self, query: str, legs: Sequence[str], depth: int
+    ) -> tuple[dict[str, Floats | Sparse], dict[str, Ranking]]:
+        """The query as each leg reads it, and each leg's best chunks; BM25 searches while the model embeds."""
+        queries: dict[str, Floats | Sparse] = {}
+        rankings: dict[str, Ranking] = {}
+        waiting = None
+        if "bm25" in legs:
+            queries["bm25"] = self._index.analyser.query(query)
+            waiting = self._pool.submit(self._index.store.top, "bm25", queries["bm25"], depth)
+        if "dense" in legs:
+            vector = (self._embedder or self._index.embedder).encode_query(query).dense
+            assert vector is not None
+            queries["dense"] = vector
+            rankings["dense"] = self._index.store.top("dense", vector, depth)
+        if waiting is not None:
+            rankings["bm25"] = waiting.result()
+        return queries, rankings
+
+    def _evidence(self, leg: str, query: Floats | Sparse, ranking: Ranking, ids: Ids) -> Evidence:
+        """What a leg says of the candidates of all legs, whose ids are (n,) ascending."""
+        scores = np.full(len(ids), np.nan, np.float32)  # (n,)
+        ranks = np.zeros(len(ids), np.int32)  # (n,)
+        found = np.searchsorted(ids, ranking.ids)
+        scores[found] = ranking.scores
+        ranks[found] = np.arange(1, len(ranking.ids) + 1)
+        missing = ranks == 0
+        if missing.any():
+            scores[missing] = self._index.store.scores(leg, query, ids[missing])
+        return Evidence(scores, ranks, floor=self._index.background if leg == "dense" else 0.0)
+
+    def _hits(
+        self,
+        query: str,
+        ids: Ids,
+        scores: Floats,
+        evidence: Mapping[str, Evidence],
+        limit: int,
+    ) -> list[Hit]:
+        """The best candidates with their texts; whoever ties with the last is fetched, so that sources decide."""
+        kept = scores >= np.partition(scores, -limit)[-limit] if limit < len(ids) else np.ones(len(ids), bool)
+        places = {int(chunk): place for place, chunk in enumerate(ids)}
+        passages = sorted(
+            self._index.store.fetch(ids[kept]),
+            key=lambda passage: (-scores[places[passage.id]], passage.source, passage.position),
+        )[:limit]
+        marks = self._marks(query, passages)
+        return [
+            Hit(
+                score=float(scores[place]),
+                source=passage.source,
+                locator=passage.locator,
+                text=passage.text,
+                media=passage.media,
+                legs={
+                    leg: LegScore(int(found.ranks[place]) or None, float(found.scores[place]))
+                    for leg, found in evidence.items()
+                },
+                highlights=spans,
+                fields=passage.fields,
+            )
+            for passage, spans in zip(passages, marks, strict=True)
+            for place in [places[passage.id]]
+        ]
+
+    def _marks(self, query: str, passages: Sequence[Passage]) -> list[tuple[Span, ...]]:
+        """Where the query's words stand in each passage, without those that stand in almost every chunk.
+
+        A token's IDF is what BM25 gives to a passage for it alone, divided by the token's weight in that passage.
+        """
+        analyser, store = self._index.analyser, self._index.store
+        average = self._index.manifest.average_length or 1.0
+        wanted = {word.token: analyser.query(query[word.start : word.end]) for word in analyser.words(query)}
+        words = [[word for word in analyser.words(passage.text) if word.token in wanted] for passage in passages]
+        idf: dict[str, float] = {}
+        for passage, found in zip(passages, words, strict=True):
+            if new := {word.token for word in found} - set(idf):
+                document = analyser.document(Chunk(passage.text, passage.locator).embedded_text, average)
+                for token in new:
+                    score = store.scores("bm25", wanted[token], np.array([passage.id]))[0]
+                    idf[token] = float(score) / document.dot(wanted[token])
+        enough = MARKED * max(idf.values(), default=0.0)
+        return [joined((word.start, word.end) for word in found if idf[word.token] >= enough) for found in words]
+
+    def close(self) -> None:
+        """Let go of the threads; index and embedder stay open."""
+        self._pool.shutdown()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()

@@ -1,0 +1,60 @@
+"""Parity: the lowest cosine of Beige's vectors to sentence-transformers', on the same checkpoint folder."""
+
+import random
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from beige.evaluate.data import read_retrieval
+from beige.models.checkpoint import Checkpoint
+from beige.models.tokenizer import Tokenizer
+from beige.values import Floats
+
+LENGTHS = (1, 2, 3, 4, 5, 6, 8, 10, 13, 16, 20, 25, 32, 40, 50, 63, 79, 100, 126, 158, 199, 251, 316, 398, 460, 510)
+"""Tokens of a text, without the special ones: the longest fills 512."""
+
+SCRIPTS = ("xquad_r-en", "xquad_r-de", "xquad_r-zh", "xquad_r-ar", "xquad_r-es", "scifact", "cmrc2018-dev")
+EACH = 2
+"""Texts of each length and source."""
+
+
+def parity_texts(data: Path, tokenizer: Tokenizer) -> list[str]:
+    """Texts of every length in several scripts: prefixes of running text that begin anywhere, always the same."""
+    choose = random.Random(0)
+    texts = []
+    for name in SCRIPTS:
+        records = list(read_retrieval(data / "retrieval" / name).documents.values())
+        for length in LENGTHS:
+            for _ in range(EACH):
+                start = choose.randrange(len(records))
+                text = " ".join(record.whole for record in (records + records)[start : start + 60])[:8000]
+                spans = tokenizer.spans(text)  # (t, 2)
+                texts.append(text[: spans[min(length, len(spans)) - 1][1]])
+    return texts
+
+
+def reference(checkpoint: Checkpoint, texts: Sequence[str]) -> Floats:
+    """What sentence-transformers gives for the texts as documents, fp32 on the CPU, (n, d)."""
+    from sentence_transformers import SentenceTransformer
+
+    model = SentenceTransformer(str(checkpoint.path), device="cpu")
+    written = [checkpoint.templates["document"].format(text=text) for text in texts]
+    vectors: Floats = model.encode(written, batch_size=8, normalize_embeddings=True, show_progress_bar=False)
+    return vectors
+
+
+def lowest_cosine(ours: Floats, theirs: Floats) -> float:
+    """The lowest cosine of two vectors of one text."""
+    lengths = np.linalg.norm(ours, axis=1) * np.linalg.norm(theirs, axis=1)  # (n,)
+    return float(((ours * theirs).sum(1) / lengths).min())
+
+
+def spread(vectors: Floats) -> float:
+    """The mean cosine of different texts: parity means something where this is well below 1."""
+    mean = vectors.mean(0)
+    return float(mean @ mean)
+
+
+FLOORS: Mapping[str, float] = {"fp32": 0.99999, "bf16": 0.9999, "int8": 0.999}
+"""The lowest cosine that will do, by precision."""

@@ -1,0 +1,274 @@
+"""Speed beside the peers, and of the product whole: `python -m bench.speed`, written to docs/measurements/speed.md.
+
+Leave the machine alone while it runs, half an hour or so. Everything runs on the CPU, with every library's own choice
+of threads.
+"""
+
+import argparse
+import math
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from beige.evaluate.data import read_retrieval
+from beige.models.checkpoint import Checkpoint, open_checkpoint
+from beige.models.pull import pull
+from bench import product
+from bench.contest import Contender, Result, contest, ratio
+from bench.environments import PeerError, packages
+from bench.machine import circumstances
+from bench.onnx import onnx_folder
+from bench.report import FOLDER, Target, described, table, targets, write
+from bench.texts import DATA, tokens_read, workloads
+
+DEFAULT, TUNED, TUNED_FP32 = (f"sentence-transformers{how}" for how in ("", ", tuned", ", tuned in fp32"))
+PRECISIONS = ("fp32", "bf16", "int8")
+SIZES = tuple({"batch_size": size} for size in (4, 8, 16, 32, 64))
+PACKAGES = {
+    "sentence-transformers": ("sentence-transformers", "torch", "transformers"),
+    "sentence-transformers-openvino": ("sentence-transformers", "optimum-intel", "openvino"),
+    "flagembedding": ("FlagEmbedding", "torch", "transformers"),
+    "fastembed": ("fastembed", "onnxruntime"),
+}
+"""The packages whose versions are worth telling, by environment."""
+
+
+def contenders(checkpoint: Checkpoint, onnx: Path | None, quick: bool) -> list[Contender]:
+    """Who runs; the first is what cosines and ratios are taken to."""
+    model = {"model": str(checkpoint.path)}
+    sizes = SIZES[1:2] if quick else SIZES
+    dtypes = [{**model, "dtype": dtype} for dtype in ("float32", "bfloat16")]
+    torch = "with_sentence_transformers.py", "sentence-transformers"
+    export = {
+        "model": str(onnx),
+        "onnx": "model.onnx",
+        "pooling": checkpoint.pooling,
+        "dimension": checkpoint.dimension,
+    }
+    found = [
+        Contender(DEFAULT, *torch, dtypes[:1]),
+        Contender(TUNED, *torch, dtypes, sizes),
+        Contender(TUNED_FP32, *torch, dtypes[:1], sizes),
+        Contender(
+            "sentence-transformers, OpenVINO, tuned",
+            "with_sentence_transformers.py",
+            "sentence-transformers-openvino",
+            [{**model, "backend": "openvino"}],
+            sizes,
+        ),
+        Contender("FlagEmbedding", "with_flagembedding.py", "flagembedding", [model]),
+    ]
+    if onnx:
+        found += [
+            Contender("fastembed", "with_fastembed.py", "fastembed", [export]),
+            Contender("fastembed, tuned", "with_fastembed.py", "fastembed", [export], sizes),
+        ]
+    return found + [
+        Contender(f"Beige, {precision}", "with_beige.py", None, [{**model, "precision": precision}])
+        for precision in PRECISIONS
+    ]
+
+
+def aims(results: Sequence[Result], whole: Mapping[str, Any], bf16: bool) -> list[Target]:
+    """The figures that the project has set itself to reach."""
+    ran = {result.name: result for result in results if not result.failed}
+
+    def times(mine: str, theirs: str) -> float:
+        return ratio(ran[mine], ran[theirs], "mixed") if {mine, theirs} <= ran.keys() else math.nan
+
+    def against(precision: str, peer: str, best: str, floors: tuple[float, float]) -> list[Target]:
+        mine = f"Beige, {precision}"
+        return [
+            Target(f"{mine}, times {name}, mixed texts", times(mine, name), floor)
+            for name, floor in zip((peer, best), floors, strict=True)
+        ]
+
+    faster = against("bf16", DEFAULT, TUNED, (4.8, 1.4)) if bf16 else against("fp32", DEFAULT, TUNED, (1.7, 1.25))
+    return [
+        *faster,
+        Target("indexing SciFact, share of the bare embedding rate", whole["indexing"]["share_of_bare"], 0.85),
+        Target("cold `beige search`, median", float(np.median(whole["cold"]["seconds"])), high=1.2, unit=" s"),
+        Target("warm hybrid search, median", whole["warm"]["p50"], high=15, digits=1, unit=" ms"),
+        Target("of which the store, median", whole["warm"]["store_p50"], high=5, digits=1, unit=" ms"),
+        *(
+            Target(
+                f"resident memory, main process, indexing {row['text_mb']:.3g} MB of text ({row['model']})",
+                row["peak_mb"],
+                high=700,
+                digits=0,
+                unit=" MB",
+            )
+            for row in whole["memory"]
+        ),
+    ]
+
+
+def render(
+    around: Mapping[str, Any],
+    results: Sequence[Result],
+    whole: Mapping[str, Any],
+    figures: Sequence[Target],
+    sizes: Mapping[str, tuple[int, int]],
+    quick: bool,
+) -> str:
+    """The page.
+
+    Args:
+        around: circumstances.
+        results: of the contest.
+        whole: of the product.
+        figures: with what they should be.
+        sizes: texts and tokens of each workload.
+        quick: whether the figures mean nothing.
+    """
+    ran = [result for result in results if not result.failed]
+    by_name = {result.name: result for result in ran}
+    load = ", ".join(f"{name}: {texts} texts, {tokens} tokens" for name, (texts, tokens) in sizes.items())
+    cold, warm, index = np.array(whole["cold"]["seconds"]), whole["warm"], whole["indexing"]
+    return "\n\n".join(
+        (
+            "# Speed" + (" (a quick run: these figures mean nothing)" if quick else ""),
+            described(around),
+            "## Targets",
+            targets(figures),
+            "## Beside the peers",
+            f"The same checkpoint and texts for all: SciFact abstracts (long) and claims (short); {load}. Every "
+            "contender has a process and an environment of its own, all stay loaded, and in each round everyone runs "
+            "once; rates are medians of the rounds, ratios medians of the rounds' ratios. Tokens are counted by the "
+            "checkpoint's tokenizer, cut at its length, the same for all. Default is without any setting, tuned the "
+            f"quickest of batch sizes {', '.join(str(one['batch_size']) for one in SIZES)} (and float32 "
+            "or bfloat16 on torch). "
+            f"Cosines are to {DEFAULT}.",
+            table(
+                ("", "settings", "mixed, tokens/s", "times default", "times tuned", "short", "long", "lowest cosine"),
+                [
+                    (
+                        result.name,
+                        ", ".join(str(value) for value in result.chosen.values()),
+                        f"{_middle(result, 'mixed'):.0f}",
+                        *(
+                            f"{ratio(result, by_name[name], 'mixed'):.2f}" if name in by_name else "-"
+                            for name in (DEFAULT, TUNED)
+                        ),
+                        *(f"{_middle(result, name):.0f}" for name in ("short", "long")),
+                        f"{result.lowest_cosine:.5f}",
+                    )
+                    for result in ran
+                ],
+            ),
+            *(f"No figures of {result.name}: {result.failed}" for result in results if result.failed),
+            "One text alone (a claim), and from the start of the import to the first vector:",
+            table(
+                ("", "p50, ms", "p95, ms", "load, s"),
+                [
+                    (
+                        result.name,
+                        *(f"{at:.1f}" for at in np.percentile(result.latencies, (50, 95))),
+                        f"{result.load:.1f}",
+                    )
+                    for result in ran
+                ],
+            ),
+            "Versions: "
+            + "; ".join(", ".join(f"{name} {at}" for name, at in kept.items()) for kept in around["peers"].values())
+            + ".",
+            "## The product",
+            f"Indexing {index['documents']['added']} files ({index['chunks']} chunks, {index['tokens']} tokens) in "
+            f"{index['precision']}: {index['seconds']:.1f} s ({index['process_seconds']:.1f} s with the start of the "
+            f"process), {index['tokens_per_second']:.0f} tokens/s; embedding the same chunks and nothing else "
+            f"{' and '.join(f'{rate:.0f}' for rate in index['bare_tokens_per_second'])} before and after: "
+            f"{index['share_of_bare']:.0%}.",
+            f"`beige search` on that index, from the start of the process to its end, {len(cold)} queries: median "
+            f"{np.median(cold):.2f} s, slowest {cold.max():.2f} s.",
+            f"Hybrid search in a running process, {warm['queries']} queries: p50 {warm['p50']:.1f} ms, p95 "
+            f"{warm['p95']:.1f} ms; of that the store {warm['store_p50']:.1f} ms and {warm['store_p95']:.1f} ms.",
+            "The most resident memory of the main process while indexing:",
+            table(
+                ("model", "text, MB", "chunks", "peak, MB", "seconds"),
+                [
+                    (
+                        row["model"],
+                        f"{row['text_mb']:.3g}",
+                        row["chunks"],
+                        f"{row['peak_mb']:.0f}",
+                        f"{row['seconds']:.0f}",
+                    )
+                    for row in whole["memory"]
+                ],
+            ),
+        )
+    )
+
+
+def _middle(result: Result, workload: str) -> float:
+    return float(np.median(result.rates[workload]))
+
+
+def _versions(names: set[str]) -> dict[str, dict[str, str]]:
+    """Versions of what matters in the environments of these names."""
+    found = {}
+    for name in sorted(names):
+        installed = {package.lower(): version for package, version in packages(name).items()}
+        found[name] = {package: installed[package.lower()] for package in PACKAGES[name]}
+    return found
+
+
+def main() -> None:
+    """Measure, print and write."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--model", default="bge-small-en-v1.5", help="a name of the catalogue, or a folder")
+    parser.add_argument("--data", type=Path, default=DATA, help="the data sets' folder")
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--output", type=Path, default=FOLDER)
+    parser.add_argument(
+        "--quick", action="store_true", help="try the harness in some minutes; its figures mean nothing"
+    )
+    options = parser.parse_args()
+
+    def say(line: str) -> None:
+        print(line, flush=True)
+
+    around = circumstances()
+    checkpoint = open_checkpoint(pull(options.model).path)
+    tokenizer = checkpoint.tokenizer()
+    task = read_retrieval(options.data / "retrieval" / "scifact")
+    texts = workloads(task, 0.06 if options.quick else 1.0)
+    tokens = {name: tokens_read(tokenizer, several) for name, several in texts.items()}
+    say(described(around))
+    onnx, absent = None, []
+    try:
+        onnx = onnx_folder(checkpoint)
+    except PeerError as error:
+        absent = [Result("fastembed", failed=str(error))]
+    entered = contenders(checkpoint, onnx, options.quick)
+    alone = texts["short"][: 8 if options.quick else 100]
+    results = contest(entered, texts, tokens, alone, 1 if options.quick else options.rounds, say) + absent
+    ran = {one.name for one in results if not one.failed}
+    around["peers"] = _versions({one.environment for one in entered if one.environment and one.name in ran})
+    more = [
+        record.whole
+        for name in ("cranfield", "xquad_r-en", "xquad_r-de", "xquad_r-es")
+        for record in read_retrieval(options.data / "retrieval" / name).documents.values()
+    ]
+    with tempfile.TemporaryDirectory() as folder:
+        whole = product.measure(checkpoint, task, more, options.quick, Path(folder), say)
+    figures = aims(results, whole, "bf16" in around["machine"]["capabilities"])
+    sizes = {name: (len(several), tokens[name]) for name, several in texts.items()}
+    page = render(around, results, whole, figures, sizes, options.quick)
+    say(page)
+    values = {
+        "circumstances": around,
+        "quick": options.quick,
+        "workloads": {name: {"texts": count, "tokens": read} for name, (count, read) in sizes.items()},
+        "contest": [vars(result) for result in results],
+        "product": whole,
+        "targets": [{**vars(figure), "reached": figure.reached} for figure in figures],
+    }
+    write("speed", page, values, options.output)
+
+
+if __name__ == "__main__":
+    main()

@@ -87,7 +87,7 @@ class CacheWriter:
 
     def __init__(self, path: Path, kind: str, change: Change) -> None:
         self._path = path
-        self.temporary = temporary(path)
+        self.temporary = _temporary(path)
         self._description: dict[str, Any] = {"kind": kind, "change": asdict(change), "arrays": {}}
         self._checksum = 0
         self._size = 0
@@ -138,8 +138,17 @@ class CacheWriter:
             self.temporary.unlink(missing_ok=True)
 
 
-def temporary(path: Path) -> Path:
-    """Where a cache is written before it has its name."""
+def scratch(path: Path) -> Path:
+    """A name for a cache that is only a step towards the one at `path`."""
+    return path.with_name(path.name + ".part")
+
+
+def unfinished(path: Path) -> list[Path]:
+    """What a writer of this cache may leave behind when it is killed."""
+    return [_temporary(path), scratch(path), _temporary(scratch(path))]
+
+
+def _temporary(path: Path) -> Path:
     return path.with_name(path.name + ".tmp")
 
 

@@ -10,7 +10,12 @@ from beige.errors import StoreError
 from beige.index.store import Ids, Vectors
 from beige.values import Floats, Sparse
 
+Blobs = Sequence[tuple[int, bytes]]
+"""Chunk ids, ascending, each with its vector as it is stored."""
+
 LARGEST = float(np.finfo(np.float16).max)
+
+_TERM, _WEIGHT = 4, 2  # bytes
 
 
 @dataclass(frozen=True, eq=False)
@@ -19,7 +24,7 @@ class SparseRows:
 
     ids: Ids  # (n,) chunks, ascending
     lengths: NDArray[np.int64]  # (n,)
-    terms: NDArray[np.uint32]  # (sum of lengths,) ascending within a chunk
+    terms: NDArray[np.uint32]  # (sum of lengths,), ascending within a chunk
     weights: Floats  # (sum of lengths,)
 
 
@@ -31,57 +36,76 @@ class DenseRows:
     vectors: Floats  # (n, d)
 
 
-Rows = DenseRows | SparseRows
-
-
-def encode(name: str, vectors: Vectors, dimension: int | None, source: str) -> list[bytes]:
+def encode_dense(vectors: Vectors, dimension: int, place: str) -> list[bytes]:
     """One blob a chunk.
 
     Args:
-        name: of the leg, for errors.
         vectors: of one document's chunks.
-        dimension: of a dense leg; None for a sparse one.
-        source: of the document, for errors.
+        dimension: of the leg.
+        place: the leg and the document, for errors.
 
     Raises:
-        StoreError: a vector has another shape or kind than its leg, or is not finite in float16.
+        StoreError: the vectors have another shape, or are not finite in float16.
     """
-    place = f"leg {name!r} of {source}"
-    if dimension is None:
-        if isinstance(vectors, np.ndarray) or not all(isinstance(vector, Sparse) for vector in vectors):
-            raise StoreError(f"the {place} needs sparse vectors")
-        return [_sparse(vector, place) for vector in vectors]
     if not isinstance(vectors, np.ndarray) or vectors.ndim != 2 or vectors.shape[1] != dimension:
         shape = getattr(vectors, "shape", type(vectors).__name__)
-        raise StoreError(f"the {place} needs vectors of {dimension} dimensions, not {shape}")
-    _check(vectors, place)
+        raise StoreError(f"{place} needs vectors of {dimension} dimensions, not {shape}")
+    _check_finite(vectors, place)
     return [row.tobytes() for row in vectors.astype("<f2")]
 
 
-def _sparse(vector: Sparse, place: str) -> bytes:
-    if len(vector.ids) != len(vector.weights) or (np.diff(vector.ids.astype(np.int64)) <= 0).any():
-        raise StoreError(f"the {place} needs a weight for each of its ids, and the ids distinct and ascending")
-    _check(vector.weights, place)
-    return vector.ids.astype("<u4").tobytes() + vector.weights.astype("<f2").tobytes()
+def encode_sparse(vectors: Vectors, place: str) -> list[bytes]:
+    """One blob a chunk.
+
+    Args:
+        vectors: of one document's chunks.
+        place: the leg and the document, for errors.
+
+    Raises:
+        StoreError: they are not sparse, not in order, or not finite in float16.
+    """
+    blobs = []
+    for vector in vectors:
+        if not isinstance(vector, Sparse):
+            raise StoreError(f"{place} needs sparse vectors")
+        check_sparse(vector, place)
+        blobs.append(vector.ids.astype("<u4").tobytes() + vector.weights.astype("<f2").tobytes())
+    return blobs
 
 
-def _check(values: Floats, place: str) -> None:
+def check_sparse(vector: Sparse, place: str) -> None:
+    """Refuse what is no sparse vector.
+
+    Raises:
+        StoreError: ids that are not distinct and ascending, or weights that are missing or not finite in float16.
+    """
+    if len(vector.ids) != len(vector.weights) or (vector.ids[1:] <= vector.ids[:-1]).any():
+        raise StoreError(f"{place} needs a weight for each of its ids, and the ids distinct and ascending")
+    _check_finite(vector.weights, place)
+
+
+def _check_finite(values: Floats, place: str) -> None:
     # NaN fails every comparison.
     if not (np.abs(values) <= LARGEST).all():
-        raise StoreError(f"the {place} has a value that is NaN, infinite or too large to be stored")
+        raise StoreError(f"{place} has a value that is NaN, infinite or too large to be stored")
 
 
-def decode_dense(ids: Sequence[int], blobs: Sequence[bytes], dimension: int) -> DenseRows:
-    """The inverse of `encode` for a dense leg."""
-    vectors = np.frombuffer(b"".join(blobs), "<f2").reshape(len(blobs), dimension).astype(np.float32)
-    return DenseRows(np.array(ids, np.int64), vectors)
+def decode_dense(blobs: Blobs, dimension: int) -> DenseRows:
+    """The inverse of `encode_dense`, in float32."""
+    vectors = np.frombuffer(b"".join(blob for _, blob in blobs), "<f2").reshape(len(blobs), dimension)
+    return DenseRows(_ids(blobs), vectors.astype(np.float32))
 
 
-def decode_sparse(ids: Sequence[int], blobs: Sequence[bytes]) -> SparseRows:
-    """The inverse of `encode` for a sparse leg."""
-    lengths = np.array([len(blob) // 6 for blob in blobs], np.int64)
-    terms = b"".join(blob[: len(blob) // 6 * 4] for blob in blobs)
-    weights = b"".join(blob[len(blob) // 6 * 4 :] for blob in blobs)
+def decode_sparse(blobs: Blobs) -> SparseRows:
+    """The inverse of `encode_sparse`, with weights in float32."""
+    lengths = np.array([len(blob) // (_TERM + _WEIGHT) for _, blob in blobs], np.int64)
+    splits = [_TERM * length for length in lengths.tolist()]
+    terms = b"".join(blob[:split] for (_, blob), split in zip(blobs, splits, strict=True))
+    weights = b"".join(blob[split:] for (_, blob), split in zip(blobs, splits, strict=True))
     return SparseRows(
-        np.array(ids, np.int64), lengths, np.frombuffer(terms, "<u4"), np.frombuffer(weights, "<f2").astype(np.float32)
+        _ids(blobs), lengths, np.frombuffer(terms, "<u4"), np.frombuffer(weights, "<f2").astype(np.float32)
     )
+
+
+def _ids(blobs: Blobs) -> Ids:
+    return np.array([chunk for chunk, _ in blobs], np.int64)

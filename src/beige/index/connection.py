@@ -1,5 +1,6 @@
 """Connections to an index's database: how they are opened, shared among threads, and what their errors mean."""
 
+import errno
 import os
 import sqlite3
 import threading
@@ -9,13 +10,28 @@ from pathlib import Path
 from urllib.parse import quote
 
 from beige.errors import LockedError, StoreError
+from beige.index.database import Reading
 
 PAGE = 8192
 """Bytes; holds ten float16 vectors of 384 dimensions or three of 1024, where 4096 would waste half on the latter."""
 
 REMEDY = "make it anew from the documents with beige index --rebuild"
 
+PATIENCE = 30.0
+"""Seconds to wait for another process's short lock; readers and the writer do not lock each other out."""
+
+_PRAGMAS = (
+    "synchronous = FULL",  # a commit is on the disk
+    "foreign_keys = ON",
+    "mmap_size = 0",  # a truncated file is an error, not a SIGBUS
+    "cache_size = -16000",
+    "journal_size_limit = 67108864",
+)
+
+_FULL = "the disk of the index {} is full: nothing of this step was stored; make room and try again"
+
 _DAMAGE = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_FORMAT}
+_BARRED = {sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY}
 _BUSY = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
 
 
@@ -26,7 +42,7 @@ def explain(error: sqlite3.Error, folder: Path) -> StoreError:
     if code in _DAMAGE:
         return StoreError(f"the database of the index {folder} is damaged ({error}): {REMEDY}")
     if code == sqlite3.SQLITE_FULL:
-        return StoreError(f"the disk of the index {folder} is full: nothing of this step was stored; make room first")
+        return StoreError(_FULL.format(folder))
     if code in _BUSY:
         return LockedError(f"another process keeps the database of the index {folder} busy: try again when it is done")
     return StoreError(f"the database of the index {folder} cannot be used: {error}")
@@ -34,49 +50,59 @@ def explain(error: sqlite3.Error, folder: Path) -> StoreError:
 
 @contextmanager
 def explained(folder: Path) -> Iterator[None]:
-    """Turn SQLite's errors within into `StoreError`s."""
+    """Turn the errors of SQLite and of the file system within into `StoreError`s that name the index's folder."""
     try:
         yield
     except sqlite3.Error as error:
         raise explain(error, folder) from error
+    except OSError as error:
+        if error.errno == errno.ENOSPC:
+            raise StoreError(_FULL.format(folder)) from error
+        raise StoreError(f"the index {folder} cannot be used: {error}") from error
 
 
 def connect(path: Path, *, write: bool) -> sqlite3.Connection:
     """Open the database; transactions are begun by hand.
 
-    A reader of a folder where nothing can be written opens the file as immutable, which needs no files beside it. It
-    does so only where no log lies beside the database, for it would not see what the log holds.
+    A reader in a folder where nothing can be written opens the file as immutable, which needs no files beside it.
+
+    Raises:
+        StoreError: nothing can be written there, and a log lies beside the database, which needs that to be read.
+        sqlite3.Error: what else SQLite says.
     """
-    modes = ("mode=rw",) if write else ("mode=ro", "mode=ro&immutable=1")
-    for mode in modes:
-        connection = sqlite3.connect(
-            f"file:{quote(os.fsencode(path.absolute()))}?{mode}",
-            uri=True,
-            isolation_level=None,
-            timeout=30,
-            check_same_thread=False,
-            cached_statements=64,
-        )
-        try:
-            # Neither memory-mapped files nor double-quoted strings: the first turn a truncated file into SIGBUS.
-            connection.execute("PRAGMA mmap_size = 0")
-            connection.execute("PRAGMA foreign_keys = ON")
-            connection.execute("PRAGMA synchronous = FULL")
-            connection.execute("PRAGMA cache_size = -16000")
-            connection.execute("PRAGMA journal_size_limit = 67108864")
-            connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
-        except sqlite3.OperationalError as error:
-            connection.close()
-            log = path.with_name(path.name + "-wal")
-            blocked = error.sqlite_errorcode & 0xFF in {sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY}
-            if mode == modes[-1] or not blocked or (log.exists() and log.stat().st_size):
-                raise
-        except sqlite3.DatabaseError:
-            connection.close()
+    if write:
+        return _connect(path, "mode=rw")
+    try:
+        return _connect(path, "mode=ro")
+    except sqlite3.OperationalError as error:
+        if error.sqlite_errorcode & 0xFF not in _BARRED:
             raise
-        else:
-            return connection
-    raise AssertionError("unreachable: the last mode returns or raises")
+        log = path.with_name(path.name + "-wal")
+        if log.exists() and log.stat().st_size:
+            raise StoreError(
+                f"the index {path.parent} was not closed and cannot be written to: open it once where it can be, "
+                f"with beige status --index {path.parent}"
+            ) from error
+        return _connect(path, "mode=ro&immutable=1")
+
+
+def _connect(path: Path, mode: str) -> sqlite3.Connection:
+    connection = sqlite3.connect(
+        f"file:{quote(os.fsencode(path.absolute()))}?{mode}",
+        uri=True,
+        isolation_level=None,
+        timeout=PATIENCE,
+        check_same_thread=False,
+    )
+    try:
+        for pragma in _PRAGMAS:
+            connection.execute(f"PRAGMA {pragma}")
+        # SQLite opens the file when it is first asked something.
+        connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
+    except BaseException:
+        connection.close()
+        raise
+    return connection
 
 
 class Pool:
@@ -90,8 +116,8 @@ class Pool:
         self._lock = threading.Lock()
 
     @contextmanager
-    def connection(self) -> Iterator[sqlite3.Connection]:
-        """A connection for the time of the block.
+    def reading(self) -> Iterator[Reading]:
+        """A transaction that reads; what it sees is fixed by its first question.
 
         Raises:
             StoreError: the index was closed, or replaced by a new one.
@@ -105,15 +131,15 @@ class Pool:
         if connection is None:
             connection = connect(self._path, write=False)
         try:
-            yield connection
+            connection.execute("BEGIN")
+            yield Reading(connection)
         finally:
-            if connection.in_transaction:
-                connection.rollback()
+            connection.rollback()
             with self._lock:
-                if not self._closed:
+                keep = not self._closed
+                if keep:
                     self._idle.append(connection)
-                    connection = None
-            if connection is not None:
+            if not keep:
                 connection.close()
 
     def close(self) -> None:

@@ -6,11 +6,10 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from beige.documents.chunk import Document, Locator
-from beige.index.codec import DenseRows, Rows, SparseRows, decode_dense, decode_sparse
-from beige.index.manifest import Leg, Manifest
+from beige.index.codec import Blobs
+from beige.index.manifest import Manifest
 from beige.index.schema import dump_fields, leg_table
 from beige.index.store import Ids, Passage, Stored
-from beige.values import Floats
 
 PAGE_ROWS = 1000
 
@@ -46,6 +45,11 @@ class Reading:
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
 
+    def restart(self) -> None:
+        """Leave the past: what is read from now on sees what has been committed by now."""
+        self._connection.execute("ROLLBACK")
+        self._connection.execute("BEGIN")
+
     def manifest(self) -> Manifest:
         """The index's own description."""
         return Manifest.from_rows(dict(self._connection.execute("SELECT name, value FROM manifest")))
@@ -68,21 +72,19 @@ class Reading:
         """Chunks removed after this number of the log."""
         return [row[0] for row in self._connection.execute("SELECT chunk FROM removal WHERE number > ?", (after,))]
 
-    def rows(self, number: int, leg: Leg, after: int, limit: int = -1) -> Rows:
+    def vectors(self, leg: int, after: int = 0, limit: int = -1) -> Blobs:
         """A leg's vectors of the chunks with ids above `after`, ascending, at most `limit` (-1: all)."""
-        found = self._connection.execute(
-            f"SELECT chunk, vector FROM {leg_table(number)} WHERE chunk > ? ORDER BY chunk LIMIT ?", (after, limit)
+        return self._connection.execute(
+            f"SELECT chunk, vector FROM {leg_table(leg)} WHERE chunk > ? ORDER BY chunk LIMIT ?", (after, limit)
         ).fetchall()
-        return _decode(leg, found)
 
-    def rows_of(self, number: int, leg: Leg, ids: Ids) -> Rows:
+    def vectors_of(self, leg: int, ids: Ids) -> Blobs:
         """A leg's vectors of those of these chunks that are stored, ascending."""
-        table = leg_table(number)
-        found = self._connection.execute(
-            f"SELECT chunk, vector FROM {table} WHERE chunk IN (SELECT value FROM json_each(?)) ORDER BY chunk",
+        return self._connection.execute(
+            f"SELECT chunk, vector FROM {leg_table(leg)} "
+            "WHERE chunk IN (SELECT value FROM json_each(?)) ORDER BY chunk",
             (json.dumps(ids.tolist()),),
         ).fetchall()
-        return _decode(leg, found)
 
     def places(self, ids: Ids) -> dict[int, tuple[bytes, int]]:
         """Source and position of each of these chunks: the order in which ties break."""
@@ -103,7 +105,7 @@ class Reading:
                 source=_text(row[1]),
                 position=row[2],
                 text=_text(row[3]),
-                locator=Locator(*row[4:9], headings=tuple(json.loads(row[9]))),
+                locator=Locator(row[4], row[5], row[6], row[7], row[8], tuple(json.loads(row[9]))),
                 media=row[10],
                 fields=json.loads(row[11]),
             )
@@ -116,31 +118,29 @@ class Reading:
         }
         return [found[chunk] for chunk in ids.tolist() if chunk in found]
 
-    def known(self, number: int, leg: Leg, keys: Sequence[str]) -> dict[str, Floats]:
-        """Dense vectors (d,) by chunk key, for those of the keys that are stored."""
+    def vectors_by_key(self, leg: int, keys: Sequence[str]) -> dict[str, bytes]:
+        """A leg's vector of some stored chunk of each of these keys, for those that are stored."""
         found: dict[bytes, bytes] = {}
         for start in range(0, len(keys), PAGE_ROWS):
             page = [bytes.fromhex(key) for key in keys[start : start + PAGE_ROWS]]
             found |= self._connection.execute(
-                f"SELECT key, vector FROM chunk JOIN {leg_table(number)} ON chunk = chunk.id "
+                f"SELECT key, vector FROM chunk JOIN {leg_table(leg)} ON chunk = chunk.id "
                 f"WHERE key IN ({','.join('?' * len(page))})",
                 page,
             )
-        if not found:
-            return {}
-        vectors = decode_dense(range(len(found)), list(found.values()), leg.dimension or 0).vectors
-        return {key.hex(): vector for key, vector in zip(found, vectors, strict=True)}
+        return {key.hex(): blob for key, blob in found.items()}
 
     def documents(self, after: str | None, prefix: str) -> list[Stored]:
         """The next page of the documents whose source begins with the prefix, by source; empty at the end."""
+        # The least blob above another one is that with a zero byte at its end, and 0xff is in no UTF-8.
         begins = _blob(prefix)
-        # The least blob above another one is that with a zero byte at its end.
-        lower = begins if after is None else _blob(after) + b"\0"
+        lower = begins if after is None else _blob(after) + b"\x00"
         found = self._connection.execute(
-            "SELECT source, digest, size, modified, chunks FROM document WHERE source >= ? ORDER BY source LIMIT ?",
-            (lower, PAGE_ROWS),
+            "SELECT source, digest, size, modified, chunks FROM document WHERE source >= ? AND source < ? "
+            "ORDER BY source LIMIT ?",
+            (lower, begins + b"\xff", PAGE_ROWS),
         )
-        return [Stored(_text(row[0]), *row[1:]) for row in found if row[0].startswith(begins)]
+        return [Stored(_text(row[0]), *row[1:]) for row in found]
 
     def count(self) -> tuple[int, int]:
         """How many documents and chunks are stored."""
@@ -231,11 +231,6 @@ class Writing(Reading):
         """Drop what nobody needs who starts from this change or a later one."""
         self._connection.execute("DELETE FROM change WHERE number < ?", (before.number,))
         self._connection.execute("DELETE FROM removal WHERE number <= ?", (before.removed,))
-
-
-def _decode(leg: Leg, found: Sequence[tuple[int, bytes]]) -> DenseRows | SparseRows:
-    ids, blobs = [row[0] for row in found], [row[1] for row in found]
-    return decode_sparse(ids, blobs) if leg.dimension is None else decode_dense(ids, blobs, leg.dimension)
 
 
 def paged(read: Callable[[str | None], list[Stored]]) -> Iterator[Stored]:

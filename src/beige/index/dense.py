@@ -1,50 +1,45 @@
-"""Dense legs: an exact scan of a matrix, a graph above some size, and the arithmetic that both agree on."""
+"""Dense vectors: the exact scan of a matrix, and the arithmetic of their scores."""
 
-from typing import Protocol
+from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from beige.index.store import Ids
+from beige.index.view import Alive
 from beige.values import Floats
 
-Alive = NDArray[np.bool_]
 
-
-class DensePart(Protocol):
-    """Some of a leg's vectors, able to say which of them may be the best."""
+@dataclass(frozen=True, eq=False)
+class Matrix:
+    """Vectors that are scanned exactly."""
 
     ids: Ids  # (n,) ascending
+    vectors: Floats  # (n, d)
 
     def candidates(self, query: Floats, k: int, alive: Alive) -> Ids:
-        """The ids of at least the k best living vectors, in no order, or of all when there are fewer."""
+        """The living chunks that can be among the k best, ties with the last included, in no order.
 
-
-class Matrix:
-    """Vectors scanned exactly."""
-
-    def __init__(self, ids: Ids, vectors: Floats) -> None:
-        self.ids = ids
-        self.vectors = vectors  # (n, d)
-
-    def candidates(self, query: Floats, k: int, alive: Alive) -> Ids:
-        """Everything that could be among the k best, whatever the rounding of the matrix product.
-
-        The product's last bits depend on where a row stands in the matrix; the worst case of a float32 dot product of
-        unit vectors is d * 2**-24 off, on either side.
+        A matrix product's last bits depend on where a row stands, so that it only selects: everything is kept that
+        lies within the worst rounding error of the k-th, d * 2**-24 for a float32 dot product of unit vectors, on
+        either side.
         """
-        scores = self.vectors @ query  # (n,)
-        if not alive.all():
-            scores[~alive] = -np.inf
-        if k < len(scores):
-            margin = len(query) * np.finfo(np.float32).eps * max(1.0, float(np.linalg.norm(query)))
-            least = max(np.partition(scores, -k)[-k] - margin, np.finfo(np.float32).min)
-        else:
-            least = np.finfo(np.float32).min
-        return self.ids[scores >= least]
+        scores = (self.vectors @ query)[alive]  # (living,)
+        ids = self.ids[alive]
+        if k >= len(ids):
+            return ids
+        error = len(query) * np.finfo(np.float32).eps * max(1.0, float(np.linalg.norm(query)))
+        kept: Ids = ids[scores >= np.partition(scores, -k)[-k] - error]
+        return kept
 
 
 def similarities(vectors: Floats, query: Floats) -> Floats:
-    """Each vector's dot product with the query, the same bits for the same vector wherever it stands."""
-    # Summed a row at a time in float64: a matrix product's order of sums depends on the place of the row.
-    return (vectors.astype(np.float64) * query.astype(np.float64)).sum(axis=1).astype(np.float32)  # (n,)
+    """Each vector's dot product with the query, the same bits for the same vector wherever it stands.
+
+    Args:
+        vectors: (n, d).
+        query: (d,).
+    """
+    # Each row is summed by itself, in float64.
+    products = vectors.astype(np.float64) * query.astype(np.float64)  # (n, d)
+    scores: Floats = products.sum(axis=1).astype(np.float32)  # (n,)
+    return scores

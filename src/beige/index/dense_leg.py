@@ -1,77 +1,104 @@
-"""How a dense leg is held: a matrix up to some size, a graph above it; scores are always exact."""
+"""How a dense leg is held: a matrix up to some size, a graph above it; scores are exact in both."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
+from beige.errors import StoreError
 from beige.index.cache_file import CacheFile, CacheWriter
-from beige.index.codec import DenseRows
+from beige.index.codec import Blobs, decode_dense, encode_dense
 from beige.index.database import Change, Reading
-from beige.index.dense import DensePart, Matrix, similarities
+from beige.index.dense import Matrix, similarities
 from beige.index.graph import Graph, GraphBuilder
-from beige.index.leg_cache import Alive, Part, View
+from beige.index.leg_cache import Base
 from beige.index.manifest import Leg
-from beige.index.store import Ids
+from beige.index.store import Ids, Vectors
+from beige.index.view import Alive, View
 from beige.values import Floats
 
 MATRIX, GRAPH = "matrix", "graph"
 
+DensePart = Matrix | Graph
+
 _SLICE = 4096
-"""Rows that are read from the database at a time where a graph is built."""
+"""Vectors that are read from the database at a time where a graph grows."""
 
 
 class DenseLeg:
-    """A dense leg's `Kind`."""
+    """A dense leg's `Kind`.
+
+    Args:
+        number: the leg's place in the manifest.
+        leg: its name and dimension.
+        exact_rows: the most chunks that a matrix serves.
+    """
 
     def __init__(self, number: int, leg: Leg, exact_rows: int) -> None:
-        self._number = number
-        self._leg = leg
-        self._dimension = leg.dimension or 0
+        assert leg.dimension is not None
+        self.number = number
+        self._name = leg.name
+        self._dimension = leg.dimension
         self._exact_rows = exact_rows
-        # The writer's graph: what it holds of the log of additions and of removals, and whether it is the cache.
+        # The writer's graph: what it holds of the logs of additions and of removals, and whether the cache is it.
         self._builder: GraphBuilder | None = None
         self._added = self._removed = 0
         self._serves = False
 
-    def part(self, rows: DenseRows) -> Matrix:
+    def encode(self, vectors: Vectors, source: str) -> list[bytes]:
+        """A document's vectors as they are stored, one a chunk."""
+        return encode_dense(vectors, self._dimension, f"leg {self._name!r} of {source}")
+
+    def check(self, query: Floats) -> None:
+        """Refuse a query of another shape, or that is not finite."""
+        if np.shape(query) != (self._dimension,) or not np.isfinite(query).all():
+            raise StoreError(f"the leg {self._name!r} needs a query of {self._dimension} finite values")
+
+    def part(self, blobs: Blobs) -> Matrix:
+        """Make vectors searchable, in memory."""
+        rows = decode_dense(blobs, self._dimension)
         return Matrix(rows.ids, rows.vectors)
 
-    def join(self, parts: Sequence[tuple[Any, Alive]]) -> Matrix:
+    def join(self, parts: Sequence[tuple[DensePart, Alive]]) -> Matrix:
+        """What is alive of several matrices as one."""
+        matrices = [(part, alive) for part, alive in parts if isinstance(part, Matrix)]
+        assert len(matrices) == len(parts)
         return Matrix(
-            np.concatenate([part.ids[alive] for part, alive in parts]),
-            np.concatenate([part.vectors[alive] for part, alive in parts]),
+            np.concatenate([matrix.ids[alive] for matrix, alive in matrices]),
+            np.concatenate([matrix.vectors[alive] for matrix, alive in matrices]),
         )
 
     def open(self, file: CacheFile) -> DensePart:
+        """The part that a cache holds."""
         if file.kind == MATRIX:
             return Matrix(file.arrays["ids"], file.arrays["vectors"])
         return Graph(self._dimension, file.arrays["ids"], file.arrays["graph"])
 
-    def candidates(self, view: View, query: Floats, k: int, reading: Reading) -> tuple[Ids, Floats]:
-        parts = [part.candidates(query, k, alive) for part, alive in view.parts]
-        rows = reading.rows_of(self._number, self._leg, np.concatenate(parts))
+    def candidates(self, view: View[DensePart], query: Floats, k: int, reading: Reading) -> tuple[Ids, Floats]:
+        """The k best and more, scored from what the database holds."""
+        found = np.concatenate([part.candidates(query, k, alive) for part, alive in view.parts])
+        rows = decode_dense(reading.vectors_of(self.number, found), self._dimension)
         return rows.ids, similarities(rows.vectors, query)
 
-    def scores(self, view: View, query: Floats, rows: DenseRows) -> Floats:
-        return similarities(rows.vectors, query)
+    def scores(self, view: View[DensePart], query: Floats, blobs: Blobs) -> Floats:
+        """The dot product of each of these vectors with the query: (n,)."""
+        return similarities(decode_dense(blobs, self._dimension).vectors, query)
 
     def grow(self, reading: Reading, chunks: int) -> None:
         """Put more into the graph than was just committed, so that it is done by the time it is needed."""
         if self._builder is not None:
             self._catch_up(self._builder, reading, 2 * chunks + _SLICE // 64)
 
-    def write(self, path: Path, reading: Reading, base: Callable[[], tuple[Part, Change] | None]) -> None:
+    def write(self, path: Path, reading: Reading, base: Base[DensePart]) -> None:
+        """Write a matrix or a graph of all that is stored."""
         head, count = reading.head(), reading.count()[1]
-        # The graph is begun at half the limit and given up below it: there is time to build it without a pause, and
+        # The graph is begun at half the limit and given up below that: there is time to build it without a pause, and
         # an index whose size wavers about the limit does not build it again and again.
         if count <= self._exact_rows // 2:
-            self._builder = None
+            self._builder, self._serves = None, False
         elif self._builder is None:
             self._start(base(), head)
         if self._builder is None or (count <= self._exact_rows and not self._serves):
-            self._serves = False
             self._write_matrix(path, reading, head)
             return
         self._serves = True
@@ -82,12 +109,12 @@ class DenseLeg:
             file.array("ids", np.dtype("<i8"), [self._builder.ids])
 
     def _write_matrix(self, path: Path, reading: Reading, head: Change) -> None:
-        rows = reading.rows(self._number, self._leg, after=0)
+        matrix = self.part(reading.vectors(self.number))
         with CacheWriter(path, MATRIX, head) as file:
-            file.array("ids", np.dtype("<i8"), [rows.ids])
-            file.array("vectors", np.dtype("<f4"), [rows.vectors])
+            file.array("ids", np.dtype("<i8"), [matrix.ids])
+            file.array("vectors", np.dtype("<f4"), [matrix.vectors])
 
-    def _start(self, base: tuple[Part, Change] | None, head: Change) -> None:
+    def _start(self, base: tuple[DensePart, Change] | None, head: Change) -> None:
         if base is not None and isinstance(base[0], Graph):
             self._builder = GraphBuilder.load(self._dimension, base[0].ids, base[0].content)
             self._added, self._removed, self._serves = base[1].added, base[1].removed, True
@@ -100,9 +127,10 @@ class DenseLeg:
         self._removed = reading.head().removed
         while most is None or most > 0:
             size = _SLICE if most is None else min(most, _SLICE)
-            rows = reading.rows(self._number, self._leg, self._added, size)
+            rows = decode_dense(reading.vectors(self.number, self._added, size), self._dimension)
             builder.add(rows.ids, rows.vectors)
-            self._added = int(rows.ids[-1]) if len(rows.ids) else self._added
+            if len(rows.ids):
+                self._added = int(rows.ids[-1])
             if len(rows.ids) < size:
                 break
             most = None if most is None else most - size

@@ -1,134 +1,126 @@
-"""A leg's cache: an immutable base in a file, a tail in memory of what changed since, and the writer's merging."""
+"""A leg's cache: an immutable base in a file, a tail in memory of what changed since, and how both are kept up."""
 
 import threading
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Generic, Protocol, TypeVar
 
 import numpy as np
-from numpy.typing import NDArray
 
 from beige.index.cache_file import CacheFile, DamagedCacheError, read
-from beige.index.codec import Rows
+from beige.index.codec import Blobs
 from beige.index.database import Change, Reading
-from beige.index.manifest import Leg
-from beige.index.store import Ids
-from beige.values import Floats, Sparse
+from beige.index.store import Ids, Vectors
+from beige.index.view import Alive, P, View, everything, survivors
+from beige.values import Floats
 
-Alive = NDArray[np.bool_]
+Q_contra = TypeVar("Q_contra", contravariant=True)
 
-
-class Part(Protocol):
-    """Some of a leg's vectors, made searchable."""
-
-    @property
-    def ids(self) -> Ids:
-        """Their chunks: (n,), ascending."""
+Base = Callable[[], tuple[P, Change] | None]
+"""Opens the cache that stands and tells the last change it holds; None where none can be used."""
 
 
-@dataclass(frozen=True, eq=False)
-class View:
-    """A leg as it stood after one change: immutable, so that it is searched without a lock.
+class Kind(Protocol[P, Q_contra]):
+    """How one kind of leg is held, scored and written; its queries are of type `Q_contra`.
 
     Attributes:
-        change: the last change in it.
-        parts: the base and the tail, each with which of its chunks are alive; later parts have higher ids.
-        base: the change that the base holds.
+        number: the leg's place in the manifest, which is that of its table.
     """
 
-    change: Change
-    parts: tuple[tuple[Any, Alive], ...]
-    base: Change
+    number: int
 
-    @property
-    def living(self) -> int:
-        """How many chunks are in it."""
-        return sum(int(np.count_nonzero(alive)) for _, alive in self.parts)
+    def encode(self, vectors: Vectors, source: str) -> list[bytes]:
+        """A document's vectors as they are stored, one a chunk.
 
+        Raises:
+            StoreError: they do not fit the leg.
+        """
 
-class Kind(Protocol):
-    """How one kind of leg is held, scored and written; a part is always one that the same kind made."""
+    def check(self, query: Q_contra) -> None:
+        """Refuse a query that does not fit the leg.
 
-    def part(self, rows: Rows) -> Part:
+        Raises:
+            StoreError: it does not.
+        """
+
+    def part(self, blobs: Blobs) -> P:
         """Make vectors searchable, in memory."""
 
-    def join(self, parts: Sequence[tuple[Any, Alive]]) -> Part:
-        """What is alive of several parts as one, in memory."""
+    def join(self, parts: Sequence[tuple[P, Alive]]) -> P:
+        """What is alive of several parts that `part` and `join` made, as one; ids ascend from part to part."""
 
-    def open(self, file: CacheFile) -> Part:
+    def open(self, file: CacheFile) -> P:
         """The part that a cache holds."""
 
-    def candidates(self, view: View, query: Floats | Sparse, k: int, reading: Reading) -> tuple[Ids, Floats]:
+    def candidates(self, view: View[P], query: Q_contra, k: int, reading: Reading) -> tuple[Ids, Floats]:
         """Chunks and their scores: the k best, all that tie with the last of them, and others, in no order."""
 
-    def scores(self, view: View, query: Floats | Sparse, rows: Rows) -> Floats:
+    def scores(self, view: View[P], query: Q_contra, blobs: Blobs) -> Floats:
         """The score of each of these vectors: (n,)."""
 
     def grow(self, reading: Reading, chunks: int) -> None:
         """Prepare for the next `write` after so many chunks were committed, where it would otherwise take long."""
 
-    def write(self, path: Path, reading: Reading, base: Callable[[], tuple[Part, Change] | None]) -> None:
-        """Write a cache of all that is stored.
-
-        Args:
-            path: of the cache.
-            reading: the database; nothing is committed meanwhile.
-            base: gives the cache that stands, None where there is none that can be used.
-        """
+    def write(self, path: Path, reading: Reading, base: Base[P]) -> None:
+        """Write a cache of all that is stored; nothing is committed meanwhile."""
 
 
-class LegCache:
-    """A leg's view, brought up to date before each search, and the file beneath it."""
+class LegCache(Generic[P, Q_contra]):
+    """A leg's view, brought up to date before each search, and the file beneath it; used by several threads.
 
-    def __init__(self, path: Path, number: int, leg: Leg, kind: Kind, notice: Callable[[str], None]) -> None:
-        self.name = leg.name
+    Args:
+        name: of the leg.
+        path: of the file.
+        kind: of the leg.
+        notice: told, in a sentence, when the file cannot be used.
+    """
+
+    def __init__(self, name: str, path: Path, kind: Kind[P, Q_contra], notice: Callable[[str], None]) -> None:
+        self.name = name
         self.path = path
-        self._notice = notice
         self.kind = kind
-        self._number = number
-        self._leg = leg
+        self._notice = notice
         self._lock = threading.Lock()
-        self._view: View | None = None
+        self._view: View[P] | None = None
         self._file: tuple[int, int, int] | None = None
 
-    def view(self, reading: Reading) -> View:
-        """The leg as this reading transaction sees it.
+    def view(self, reading: Reading) -> View[P]:
+        """The leg as this transaction sees it.
 
-        The transaction must be begun by this call, within the lock: otherwise another thread could take the view
-        past what the transaction sees.
+        The transaction must not have read anything yet. Its snapshot begins in here: after the file was opened, so
+        that the file is not ahead of it, and within the lock, so that no other thread takes the view past it.
         """
         with self._lock:
-            head = reading.head()
-            view = self._view
-            if view is not None and view.change == head:
-                return view
-            file = self._identity()
-            if view is None or file != self._file or not reading.remembers(view.change):
-                view = self._load(reading)
-                self._file = file
-            self._view = view = self._refreshed(view, reading, head)
-            return view
+            while True:
+                file = self._identity()
+                view = self._view if self._view is not None and file == self._file else self._opened()
+                head = reading.head()
+                if view is not None and (view.change == head or reading.remembers(view.change)):
+                    break
+                if file == self._identity():
+                    view = self._scanned(reading, head)
+                    break
+                # The writer has merged since: its file is needed to understand the log.
+                reading.restart()
+            self._view, self._file = self._refreshed(view, reading, head), file
+            return self._view
 
-    def base(self, reading: Reading) -> tuple[Part, Change]:
-        """What the file holds.
+    def base(self, reading: Reading) -> tuple[P, Change]:
+        """What the file holds, and its last change.
 
         Raises:
             FileNotFoundError: there is none.
             DamagedCacheError: it is damaged, or of another history than the database.
         """
-        file = read(self.path)
-        if not reading.remembers(file.change):
+        part, change = self._open()
+        if not reading.remembers(change):
             raise DamagedCacheError(f"{self.path} belongs to another history of the index")
-        try:
-            return self.kind.open(file), file.change
-        except (KeyError, ValueError, RuntimeError) as error:
-            raise DamagedCacheError(f"{self.path}: {error}") from error
+        return part, change
 
     def merge(self, reading: Reading) -> None:
         """Write a new file that holds everything; searches take it up when they next look."""
 
-        def base() -> tuple[Part, Change] | None:
+        def base() -> tuple[P, Change] | None:
             try:
                 return self.base(reading)
             except (FileNotFoundError, DamagedCacheError):
@@ -136,56 +128,45 @@ class LegCache:
 
         self.kind.write(self.path, reading, base)
 
+    def _open(self) -> tuple[P, Change]:
+        file = read(self.path)
+        try:
+            return self.kind.open(file), file.change
+        except (KeyError, ValueError, RuntimeError) as error:
+            raise DamagedCacheError(f"{self.path}: {error}") from error
+
     def _identity(self) -> tuple[int, int, int] | None:
         try:
             status = self.path.stat()
-        except OSError:
+        except FileNotFoundError:
             return None
         return status.st_ino, status.st_mtime_ns, status.st_size
 
-    def _load(self, reading: Reading) -> View:
+    def _opened(self) -> View[P] | None:
         try:
-            part, change = self.base(reading)
-        except (OSError, DamagedCacheError) as error:
-            # The database has everything: a lost cache costs time, never data.
-            state = "missing" if isinstance(error, FileNotFoundError) else "damaged"
-            self._notice(
-                f"the cache of leg {self._leg.name!r} is {state}: searches read the database, more slowly, until "
-                "beige index rebuilds it"
-            )
-            change = reading.head()
-            part = self.kind.part(reading.rows(self._number, self._leg, after=0))
-        return View(change, ((part, everything(part)),), change)
+            part, change = self._open()
+        except (FileNotFoundError, DamagedCacheError):
+            return None
+        return View(change, ((part, everything(part)),))
 
-    def _refreshed(self, view: View, reading: Reading, head: Change) -> View:
+    def _scanned(self, reading: Reading, head: Change) -> View[P]:
+        """The leg without its file: the database has everything, a lost cache costs time and never data."""
+        self._notice(
+            f"the cache of leg {self.name!r} is missing or damaged: searches read the database, more slowly, "
+            "until beige index rebuilds it"
+        )
+        part = self.kind.part(reading.vectors(self.kind.number))
+        return View(head, ((part, everything(part)),))
+
+    def _refreshed(self, view: View[P], reading: Reading, head: Change) -> View[P]:
         if view.change == head:
             return view
         removed = np.array(reading.removed(view.change.removed), np.int64)
-        parts = [(part, survivors(part.ids, alive, removed)) for part, alive in view.parts]
-        base, tail = parts[0], list(parts[1:])
-        fresh = reading.rows(self._number, self._leg, after=view.change.added)
-        if len(fresh.ids):
-            new = self.kind.part(fresh)
+        base, *tail = [(part, survivors(part, alive, removed)) for part, alive in view.parts]
+        if blobs := reading.vectors(self.kind.number, view.change.added):
+            new = self.kind.part(blobs)
             tail.append((new, everything(new)))
-        if len(tail) > 1:
-            joined = self.kind.join(tail)
-            tail = [(joined, everything(joined))]
-        return View(head, (base, *tail), view.base)
-
-
-def everything(part: Part) -> Alive:
-    """All of a part."""
-    return np.ones(len(part.ids), bool)
-
-
-def survivors(ids: Ids, alive: Alive, removed: Ids) -> Alive:
-    """Which chunks of a part are alive once these have been removed."""
-    if not len(ids) or not len(removed):
-        return alive
-    places = np.minimum(np.searchsorted(ids, removed), len(ids) - 1)
-    dead = places[ids[places] == removed]
-    if not len(dead):
-        return alive
-    survivors = alive.copy()
-    survivors[dead] = False
-    return survivors
+        if tail:
+            whole = self.kind.join(tail)
+            tail = [(whole, everything(whole))]
+        return View(head, (base, *tail))

@@ -8,14 +8,13 @@ from numpy.typing import NDArray
 
 from beige.index.codec import SparseRows
 from beige.index.store import Ids
+from beige.index.view import Alive
 from beige.values import Sparse
 
 ENTRY = np.dtype([("row", "<i4"), ("weight", "<f4")])
 
 _BLOCK = 1 << 20
 """Entries that a merge holds in memory at a time."""
-
-Alive = NDArray[np.bool_]
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,7 +81,7 @@ def row_scores(rows: SparseRows, query: Sparse, weights: NDArray[np.float64]) ->
     place = np.minimum(np.searchsorted(query.ids, rows.terms), max(len(query.ids) - 1, 0))
     shared = query.ids[place] == rows.terms if len(query.ids) else np.zeros(len(rows.terms), bool)
     products = rows.weights[shared] * weights[place[shared]]
-    return np.bincount(owner[shared], products, len(rows.ids))
+    return np.bincount(owner[shared], products, len(rows.ids)).astype(np.float64)  # of no products, it counts in ints
 
 
 class Merge:

@@ -62,36 +62,45 @@ def version(connection: sqlite3.Connection) -> int:
     return int(connection.execute("PRAGMA user_version").fetchone()[0])
 
 
-def is_index(connection: sqlite3.Connection) -> bool:
-    """Whether the database is an index that was completely made; damage is SQLite's error."""
-    return int(connection.execute("PRAGMA application_id").fetchone()[0]) == APPLICATION
-
-
-def migrate(connection: sqlite3.Connection, migrations: Sequence[Migration] = MIGRATIONS) -> int:
-    """Bring the database to the newest version, within the transaction that the caller has begun.
-
-    Returns:
-        How many migrations ran.
-    """
-    start = version(connection)
-    for number in range(start, len(migrations)):
-        migrations[number](connection)
+def migrate(connection: sqlite3.Connection, migrations: Sequence[Migration] = MIGRATIONS) -> None:
+    """Bring a database, which may be empty, to the newest version, within a transaction that the caller has begun."""
+    for migration in migrations[version(connection) :]:
+        migration(connection)
     connection.execute(f"PRAGMA application_id = {APPLICATION:d}")
     connection.execute(f"PRAGMA user_version = {len(migrations):d}")
-    return len(migrations) - start
 
 
-def check(connection: sqlite3.Connection, name: str, *, write: bool, newest: int = len(MIGRATIONS)) -> None:
-    """Refuse an index that this Beige cannot read.
+def prepare(
+    connection: sqlite3.Connection, name: str, *, write: bool, migrations: Sequence[Migration] = MIGRATIONS
+) -> None:
+    """Make sure that an index that has been opened can be used, by upgrading it if need be and if it may be written.
+
+    Args:
+        connection: to its database.
+        name: of its folder, for errors.
+        write: whether it may be written.
+        migrations: what takes it to the newest version.
 
     Raises:
-        StoreError: the index is newer than this Beige, or older and only to be read.
+        StoreError: the database is not an index's, is newer than this Beige, or older and only to be read.
     """
-    found = version(connection)
+    if int(connection.execute("PRAGMA application_id").fetchone()[0]) != APPLICATION:
+        raise StoreError(f"the database in {name} is no index of Beige's: name another folder with --index")
+    found, newest = version(connection), len(migrations)
     if found > newest:
         raise StoreError(f"the index {name} was made by a newer Beige (schema {found}, here {newest}): update Beige")
-    if found < newest and not write:
-        raise StoreError(f"the index {name} was made by an older Beige: run beige index on it once to upgrade it")
+    if found < newest:
+        if not write:
+            raise StoreError(
+                f"the index {name} was made by an older Beige: beige index --index {name} PATH upgrades it"
+            )
+        connection.execute("BEGIN IMMEDIATE")
+        try:
+            migrate(connection, migrations)
+            connection.execute("COMMIT")
+        except BaseException:
+            connection.rollback()
+            raise
 
 
 def dump_fields(fields: object) -> str:

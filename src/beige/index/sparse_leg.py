@@ -1,20 +1,21 @@
 """How a sparse leg is held: postings by id, with the IDF of the chunks that are alive."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from beige.errors import StoreError
 from beige.index import postings
-from beige.index.cache_file import CacheFile, CacheWriter, read
-from beige.index.codec import SparseRows
+from beige.index.cache_file import CacheFile, CacheWriter, read, scratch
+from beige.index.codec import Blobs, check_sparse, decode_sparse, encode_sparse
 from beige.index.database import Change, Reading
-from beige.index.leg_cache import Alive, Part, View, everything, survivors
+from beige.index.leg_cache import Base
 from beige.index.manifest import Leg
 from beige.index.postings import ENTRY, Merge, Postings
-from beige.index.store import Ids
+from beige.index.store import Ids, Vectors
+from beige.index.view import Alive, View, everything, survivors
 from beige.values import Floats, Sparse
 
 KIND = "postings"
@@ -24,66 +25,87 @@ _SLICE = 25_000
 
 
 class SparseLeg:
-    """A sparse leg's `Kind`."""
+    """A sparse leg's `Kind`.
+
+    Args:
+        number: the leg's place in the manifest.
+        leg: its name, and whether its ids count times their IDF.
+    """
 
     def __init__(self, number: int, leg: Leg) -> None:
-        self._number = number
-        self._leg = leg
+        self.number = number
+        self._name = leg.name
+        self._idf = leg.idf
 
-    def part(self, rows: SparseRows) -> Postings:
-        return Postings.of(rows)
+    def encode(self, vectors: Vectors, source: str) -> list[bytes]:
+        """A document's vectors as they are stored, one a chunk."""
+        return encode_sparse(vectors, f"leg {self._name!r} of {source}")
 
-    def join(self, parts: Sequence[tuple[Any, Alive]]) -> Postings:
+    def check(self, query: Sparse) -> None:
+        """Refuse a query that is not sparse, or malformed."""
+        if not isinstance(query, Sparse):
+            raise StoreError(f"the leg {self._name!r} needs a sparse query")
+        check_sparse(query, f"the query of leg {self._name!r}")
+
+    def part(self, blobs: Blobs) -> Postings:
+        """Make vectors searchable, in memory."""
+        return Postings.of(decode_sparse(blobs))
+
+    def join(self, parts: Sequence[tuple[Postings, Alive]]) -> Postings:
+        """What is alive of several parts as one."""
         return postings.merged(parts)
 
     def open(self, file: CacheFile) -> Postings:
+        """The part that a cache holds."""
         arrays = file.arrays
         return Postings(arrays["ids"], arrays["terms"], arrays["offsets"], arrays["entries"])
 
-    def candidates(self, view: View, query: Sparse, k: int, reading: Reading) -> tuple[Ids, Floats]:
+    def candidates(self, view: View[Postings], query: Sparse, k: int, reading: Reading) -> tuple[Ids, Floats]:
+        """Every chunk that shares an id with the query."""
         weights = self._weights(view, query)
         ids, scores = [], []
         for part, alive in view.parts:
             found = part.scores(query, weights)
-            found[~alive] = 0
-            matches = np.flatnonzero(found)
+            matches = np.flatnonzero((found > 0) & alive)
             ids.append(part.ids[matches])
             scores.append(found[matches].astype(np.float32))
         return np.concatenate(ids), np.concatenate(scores)
 
-    def scores(self, view: View, query: Sparse, rows: SparseRows) -> Floats:
-        return postings.row_scores(rows, query, self._weights(view, query)).astype(np.float32)
+    def scores(self, view: View[Postings], query: Sparse, blobs: Blobs) -> Floats:
+        """The score of each of these vectors: (n,), 0 where it shares no id with the query."""
+        return postings.row_scores(decode_sparse(blobs), query, self._weights(view, query)).astype(np.float32)
 
     def grow(self, reading: Reading, chunks: int) -> None:
         """Nothing: `write` adds to the postings that stand."""
 
-    def write(self, path: Path, reading: Reading, base: Callable[[], tuple[Part, Change] | None]) -> None:
+    def write(self, path: Path, reading: Reading, base: Base[Postings]) -> None:
+        """Write the postings of all that is stored, from those that stand and what changed since."""
         head = reading.head()
         parts: list[tuple[Postings, Alive]] = []
         after = 0
-        if (stands := base()) is not None and isinstance(stands[0], Postings):
+        if (stands := base()) is not None:
             part, change = stands
             removed = np.array(reading.removed(change.removed), np.int64)
-            parts = [(part, survivors(part.ids, everything(part), removed))]
-            after = change.added
-        scratch = path.with_name(path.name + ".part")
+            parts, after = [(part, survivors(part, everything(part), removed))], change.added
+        # Many slices, as when a lost cache is rebuilt, go through a file: the postings as a whole are never in memory.
+        step = scratch(path)
         while True:
-            rows = reading.rows(self._number, self._leg, after, _SLICE)
-            new = self.part(rows)
+            blobs = reading.vectors(self.number, after, _SLICE)
+            new = self.part(blobs)
             parts.append((new, everything(new)))
-            if len(rows.ids) < _SLICE:
+            if len(blobs) < _SLICE:
                 break
-            _write(scratch, head, parts)
-            whole = self.open(read(scratch))
-            parts, after = [(whole, everything(whole))], int(rows.ids[-1])
+            _write(step, head, parts)
+            whole = self.open(read(step))
+            parts, after = [(whole, everything(whole))], blobs[-1][0]
         _write(path, head, parts)
-        scratch.unlink(missing_ok=True)
+        step.unlink(missing_ok=True)
 
-    def _weights(self, view: View, query: Sparse) -> NDArray[np.float64]:
+    def _weights(self, view: View[Postings], query: Sparse) -> NDArray[np.float64]:
         weights = query.weights.astype(np.float64)
-        if not self._leg.idf:
+        if not self._idf:
             return weights
-        frequencies = sum(part.frequencies(query, alive) for part, alive in view.parts)
+        frequencies = np.sum([part.frequencies(query, alive) for part, alive in view.parts], axis=0)
         return weights * postings.inverse_document_frequency(view.living, frequencies)
 
 

@@ -1,9 +1,7 @@
 """The embedded store: one SQLite database that is the truth, and a cache for each leg beside it."""
 
-import sqlite3
-import threading
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, Self
 
@@ -11,10 +9,9 @@ import numpy as np
 
 from beige.errors import StoreError
 from beige.index import creation, schema
-from beige.index.cache_file import DamagedCacheError
 from beige.index.codec import decode_dense
 from beige.index.connection import Pool, connect, explained
-from beige.index.database import Change, Reading, Writing, paged
+from beige.index.database import Reading, paged
 from beige.index.dense_leg import DenseLeg
 from beige.index.leg_cache import Kind, LegCache
 from beige.index.lock import WriteLock
@@ -23,15 +20,16 @@ from beige.index.ranking import rank
 from beige.index.sparse_leg import SparseLeg
 from beige.index.store import Entry, Ids, Passage, Ranking, Stored
 from beige.index.view import View
+from beige.index.writer import Writer
 from beige.values import Floats, Sparse
 
 DATABASE, LOCK, CACHE = "index.sqlite", "lock", ".cache"
 
 EXACT_ROWS = 20_000
-"""Dense vectors that are scanned exactly; above, a graph serves."""
+"""Chunks whose dense vectors are scanned exactly; above, a graph serves."""
 
 TAIL_ROWS = 2_000
-"""Changed rows past which the writer merges, or a sixteenth of the index where that is more, up to five times this."""
+"""Changed rows past which the writer merges; `Writer` says more."""
 
 
 class SqliteStore:
@@ -44,29 +42,34 @@ class SqliteStore:
     """
 
     def __init__(self, folder: Path, lock: WriteLock | None, exact_rows: int, tail_rows: int) -> None:
-        """Use `create` or `open`."""
+        """Use `create` or `open`; the lock, if there is one, is released by `close`, or when this fails."""
         self.folder = folder
         self.notices: list[str] = []
-        self._lock = lock
-        self._writing = threading.RLock()
-        self._tail_rows = tail_rows
-        self._merged = self._head = Change()
-        self._patience = tail_rows
-        self._connection: sqlite3.Connection | None = None
-        self._pool = Pool(folder / DATABASE)
-        with explained(folder):
-            with self._pool.connection() as connection:
-                schema.check(connection, str(folder), write=lock is not None)
+        self._writer: Writer | None = None
+        with ExitStack() as undo:
             if lock is not None:
-                self._connection = connect(folder / DATABASE, write=True)
-                with self._transaction():
-                    schema.migrate(self._connection)
-        with self._reading() as reading:
-            self.manifest = reading.manifest()
-        self._legs: dict[str, LegCache[Any, Any]] = {
-            leg.name: LegCache(leg.name, folder / f"{leg.name}{CACHE}", _kind(number, leg, exact_rows), self._notice)
-            for number, leg in enumerate(self.manifest.legs)
-        }
+                undo.callback(lock.release)
+            with explained(folder):
+                connection = connect(folder / DATABASE, write=lock is not None)
+                undo.callback(connection.close)
+                schema.prepare(connection, str(folder), write=lock is not None)
+            # Closed before the writer's connection: the last one to close removes the database's log.
+            self._pool = Pool(folder / DATABASE)
+            undo.callback(self._pool.close)
+            with self._reading() as reading:
+                self.manifest = reading.manifest()
+            self._legs: dict[str, LegCache[Any, Any]] = {
+                leg.name: LegCache(leg.name, folder / f"{leg.name}{CACHE}", _kind(number, leg, exact_rows), self._note)
+                for number, leg in enumerate(self.manifest.legs)
+            }
+            if lock is None:
+                connection.close()
+            else:
+                self._writer = Writer(
+                    folder, connection, self._pool, self._legs, tail_rows=tail_rows, notice=self._note
+                )
+                self._writer.recover()
+            self._undo = undo.pop_all()
 
     @classmethod
     def create(
@@ -92,16 +95,18 @@ class SqliteStore:
         with explained(folder):
             folder.mkdir(parents=True, exist_ok=True)
             lock = WriteLock(folder / LOCK)
-        try:
-            with explained(folder):
+            try:
                 if (folder / DATABASE).exists():
                     raise StoreError(f"there is an index in {folder} already: add to it, or begin with --rebuild")
                 creation.create(folder / DATABASE, manifest)
-            store = cls(folder, lock, exact_rows, tail_rows)
-        except BaseException:
-            lock.release()
-            raise
-        store.merge()
+                for leg in manifest.legs:
+                    (folder / f"{leg.name}{CACHE}").unlink(missing_ok=True)
+            except BaseException:
+                lock.release()
+                raise
+        store = cls(folder, lock, exact_rows, tail_rows)
+        # The caches of an empty index: one that is missing later is lost. Recovery has just written and noted them.
+        store.notices.clear()
         return store
 
     @classmethod
@@ -122,13 +127,7 @@ class SqliteStore:
             return cls(folder, None, exact_rows, tail_rows)
         with explained(folder):
             lock = WriteLock(folder / LOCK)
-        try:
-            store = cls(folder, lock, exact_rows, tail_rows)
-            store._recover()
-        except BaseException:
-            lock.release()
-            raise
-        return store
+        return cls(folder, lock, exact_rows, tail_rows)
 
     def upsert(self, entries: Sequence[Entry]) -> None:
         """Store the documents, each replacing the one of the same source; durable and visible when this returns.
@@ -136,23 +135,12 @@ class SqliteStore:
         Raises:
             StoreError: vectors that do not fit the index, a full disk, a damaged database; nothing was stored then.
         """
-        encoded = [self._encode(entry) for entry in entries]
-        with self._writing:
-            with self._transaction() as writing:
-                for entry, vectors in zip(entries, encoded, strict=True):
-                    writing.delete(entry.document.source, len(self._legs))
-                    writing.insert(entry.document, vectors)
-                writing.note_change()
-            self._after_change(sum(len(entry.document.chunks) for entry in entries))
+        if entries:
+            self._writing().upsert(entries)
 
     def delete(self, sources: Sequence[str]) -> int:
         """Forget these documents; returns how many there were."""
-        with self._writing:
-            with self._transaction() as writing:
-                gone = sum(writing.delete(source, len(self._legs)) for source in sources)
-                writing.note_change()
-            self._after_change(0)
-        return gone
+        return self._writing().delete(sources) if sources else 0
 
     def top(self, leg: str, query: Floats | Sparse, k: int) -> Ranking:
         """The leg's k best chunks, best first, ties by source and position.
@@ -202,12 +190,14 @@ class SqliteStore:
             return reading.count()
 
     def update_manifest(self, **changes: Any) -> None:
-        """Replace values of the manifest; what the stored vectors depend on is fixed."""
-        with self._writing:
-            changed = self.manifest.changed(**changes)
-            with self._transaction() as writing:
-                writing.describe(changed)
-            self.manifest = changed
+        """Replace values of the manifest.
+
+        Raises:
+            StoreError: a name is unknown, or what the stored vectors depend on.
+        """
+        changed = self.manifest.changed(**changes)
+        self._writing().describe(changed)
+        self.manifest = changed
 
     def reload_manifest(self) -> None:
         """Read the manifest again, of which another process or object may have updated values."""
@@ -220,30 +210,14 @@ class SqliteStore:
         Raises:
             StoreError: the disk is full, or the index is open for reading only.
         """
-        with self._writing, explained(self.folder):
-            with self._reading() as reading:
-                head, chunks = reading.head(), reading.count()[1]
-                for cache in self._legs.values():
-                    cache.merge(reading)
-            with self._transaction() as writing:
-                writing.forget_history(head)
-            self._merged = self._head = head
-            self._patience = min(max(self._tail_rows, chunks // 16), 5 * self._tail_rows)
+        self._writing().merge()
 
     def close(self) -> None:
         """Let go of files and locks; what was upserted is already durable."""
-        with self._writing:
-            if self._connection is not None:
-                if self._pending():
-                    self._try_merge()
-                with explained(self.folder):
-                    self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-                self._connection.close()
-                self._connection = None
-            self._pool.close()
-            if self._lock is not None:
-                self._lock.release()
-                self._lock = None
+        writer, self._writer = self._writer, None
+        if writer is not None:
+            writer.finish()
+        self._undo.close()
 
     def __enter__(self) -> Self:
         return self
@@ -251,25 +225,19 @@ class SqliteStore:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _notice(self, sentence: str) -> None:
+    def _note(self, sentence: str) -> None:
         if sentence not in self.notices:
             self.notices.append(sentence)
 
-    def _encode(self, entry: Entry) -> list[list[bytes]]:
-        source, chunks = entry.document.source, len(entry.document.chunks)
-        if set(entry.vectors) != set(self._legs):
-            raise StoreError(
-                f"{source} comes with vectors for {sorted(entry.vectors)}, the index has {sorted(self._legs)}"
-            )
-        if any(len(vectors) != chunks for vectors in entry.vectors.values()):
-            raise StoreError(f"{source} has {chunks} chunks and needs as many vectors in each leg")
-        return [cache.kind.encode(entry.vectors[name], source) for name, cache in self._legs.items()]
+    def _writing(self) -> Writer:
+        if self._writer is None:
+            raise StoreError(f"the index {self.folder} is not open for writing")
+        return self._writer
 
     @contextmanager
     def _reading(self) -> Iterator[Reading]:
-        with explained(self.folder), self._pool.connection() as connection:
-            connection.execute("BEGIN")
-            yield Reading(connection)
+        with explained(self.folder), self._pool.reading() as reading:
+            yield reading
 
     @contextmanager
     def _search(self, leg: str, query: Floats | Sparse) -> Iterator[tuple[Reading, LegCache[Any, Any], View[Any]]]:
@@ -277,61 +245,6 @@ class SqliteStore:
         cache.kind.check(query)
         with self._reading() as reading:
             yield reading, cache, cache.view(reading)
-
-    @contextmanager
-    def _transaction(self) -> Iterator[Writing]:
-        with self._writing, explained(self.folder):
-            connection = self._connection
-            if connection is None:
-                raise StoreError(f"the index {self.folder} is not open for writing")
-            connection.execute("BEGIN IMMEDIATE")
-            try:
-                yield Writing(connection)
-                connection.execute("COMMIT")
-            except BaseException:
-                connection.rollback()
-                raise
-
-    def _after_change(self, chunks: int) -> None:
-        with self._reading() as reading:
-            self._head = reading.head()
-            for cache in self._legs.values():
-                cache.kind.grow(reading, chunks)
-        if self._pending() > self._patience:
-            self._try_merge()
-
-    def _pending(self) -> int:
-        """Rows that changed since the caches were written."""
-        return (self._head.added - self._merged.added) + (self._head.removed - self._merged.removed)
-
-    def _try_merge(self) -> None:
-        try:
-            self.merge()
-        except StoreError as error:
-            # What was stored is safe: only the caches are older than they could be. The next try is a tail away.
-            self._patience = self._pending() + self._tail_rows
-            self._notice(f"the caches could not be brought up to date, searches read the database instead: {error}")
-
-    def _recover(self) -> None:
-        """Take up where the last writer left, however it ended."""
-        for path in [*self.folder.glob(f"*{CACHE}.tmp"), *self.folder.glob(f"*{CACHE}.part*")]:
-            path.unlink(missing_ok=True)
-        broken = []
-        with self._reading() as reading:
-            head = reading.head()
-            oldest = head
-            for cache in self._legs.values():
-                try:
-                    oldest = min(oldest, cache.base(reading)[1], key=lambda change: change.number)
-                except FileNotFoundError:
-                    broken.append((cache, "missing"))
-                except DamagedCacheError:
-                    broken.append((cache, "damaged"))
-        self._merged, self._head = oldest, head
-        if broken or self._pending() > self._patience:
-            self.merge()
-        for cache, state in broken:
-            self._notice(f"the cache of leg {cache.name!r} was {state} and has been rebuilt")
 
 
 def _kind(number: int, leg: Leg, exact_rows: int) -> Kind[Any, Any]:

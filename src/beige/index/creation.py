@@ -1,0 +1,35 @@
+"""How an index comes to be: as a whole, or not at all."""
+
+from pathlib import Path
+
+from beige.index import schema
+from beige.index.cache_file import sync_folder
+from beige.index.connection import PAGE, connect
+from beige.index.database import Writing
+from beige.index.manifest import Manifest
+
+
+def create(database: Path, manifest: Manifest) -> None:
+    """Make an empty database, durable when this returns.
+
+    It is made under another name and renamed: there is no moment with a database that is not whole.
+    """
+    made = database.with_name(database.name + ".new")
+    for end in ("", "-wal", "-shm"):
+        made.with_name(made.name + end).unlink(missing_ok=True)
+    made.touch()
+    connection = connect(made, write=True)
+    try:
+        connection.execute(f"PRAGMA page_size = {PAGE:d}")
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("BEGIN IMMEDIATE")
+        schema.migrate(connection)
+        schema.add_legs(connection, len(manifest.legs))
+        Writing(connection).describe(manifest)
+        connection.execute("COMMIT")
+    finally:
+        # The last connection that closes writes its log into the database and removes it.
+        connection.close()
+    made.replace(database)
+    sync_folder(database.parent)
+    sync_folder(database.parent.parent)

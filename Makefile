@@ -4,6 +4,7 @@ BIN := $(VENV)/bin
 UV := $(BIN)/uv
 LOCK := $(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --custom-compile-command "make lock"
 EXTRAS := parquet watch torch evaluate serve cluster
+PEERS := $(wildcard requirements/peers/*.in)
 DOCS ?=
 
 .PHONY: setup demo test lint format quality bench soak lock clean
@@ -50,6 +51,7 @@ lock: $(BIN)/uv  ## pin anew from pyproject.toml and requirements/*.in
 	$(LOCK) requirements/uv.in -o requirements/uv.txt
 	$(LOCK) pyproject.toml requirements/base.in -o requirements/base.txt
 	$(LOCK) pyproject.toml requirements/base.in requirements/dev.in $(EXTRAS:%=--extra %) -c requirements/base.txt -o requirements/dev.txt
+	for peer in $(PEERS:.in=); do $(LOCK) $$peer.in -o $$peer.txt || exit; done
 
 clean:
 	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache

@@ -10,9 +10,9 @@ _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 
 
 def storable(text: str) -> str:
-    """The text with NUL and lone surrogates replaced by U+FFFD, which keeps every other character's place.
+    r"""The text with NUL and lone surrogates replaced by U+FFFD, which keeps every other character's place.
 
-    No database, tokenizer or UTF-8 file takes them; JSON (`"\\ud800"`) and broken PDFs do contain them.
+    No database, tokenizer or UTF-8 file takes them; JSON (`"\ud800"`) and broken PDFs do contain them.
     """
     return text if text.isascii() and "\x00" not in text else _UNSTORABLE.sub("\ufffd", text)
 

@@ -43,12 +43,12 @@ def decode(data: bytes, declared: str | None = None) -> str:
             pass
         if _mostly_utf8(data):
             return data.decode("utf-8", "replace")
-    for encoding in (declared, _detect(data)):
-        if encoding:
-            try:
-                return storable(data.decode(encoding))
-            except (LookupError, UnicodeDecodeError, ValueError):
-                continue
+    for guess in (declared, _detect(data)):
+        try:
+            if guess:
+                return storable(data.decode(guess))
+        except (LookupError, ValueError):  # an encoding that does not exist, or is another
+            continue
     raise InputError("it is binary, not text in any encoding")
 
 

@@ -17,9 +17,10 @@ _SUFFIXES = {
     "xlsx": "xlsx xlsm",
     "epub": "epub",
     "email": "eml",
-    "code": "bash bat c cc clj cljs cmake cpp cs css cu cuh cxx dart el erl ex exs f f90 fish fs go gradle graphql groovy "
-    "h hh hpp hs hxx ini java jl js jsx kt kts less lisp lua m mjs ml mli mm nim nix pas php pl pm proto ps1 py pyi pyx "
-    "r rb rs sass scala scm scss sh sol sql svelte swift tcl tf thrift toml ts tsx v vb vhd vim vue xml yaml yml zig zsh",
+    "code": "bash bat c cc clj cljs cmake cpp cs css cu cuh cxx dart el erl ex exs f f90 fish fs go gradle graphql "
+    "groovy h hh hpp hs hxx ini java jl js jsx kt kts less lisp lua m mjs ml mli mm nim nix pas php pl pm "
+    "proto ps1 py pyi pyx r rb rs sass scala scm scss sh sol sql svelte swift tcl tf thrift toml ts tsx v vb "
+    "vhd vim vue xml yaml yml zig zsh",
     "jsonl": "jsonl ndjson",
     "json": "json",
     "csv": "csv",

@@ -10,11 +10,12 @@ from html.parser import HTMLParser
 from beige.documents.content import Content, Heading, storable
 from beige.documents.decoding import decode
 
-_BORDERS = dict.fromkeys(
-    "address article aside blockquote body center details dialog dl fieldset figure footer form h1 h2 h3 h4 h5 h6 "
-    "header hgroup hr main menu ol p pre search section table ul".split(),
-    "\n\n",
-) | dict.fromkeys("caption dd dir div dt figcaption legend li option select summary tbody tfoot thead tr".split(), "\n")
+_TAGS = {
+    "\n\n": "address article aside blockquote body center details dialog dl fieldset figure footer form h1 h2 h3 h4 h5 "
+    "h6 header hgroup hr main menu ol p pre search section table ul",
+    "\n": "caption dd dir div dt figcaption legend li option select summary tbody tfoot thead tr",
+}
+_BORDERS = {tag: border for border, tags in _TAGS.items() for tag in tags.split()}
 """What stands in the text at the border of a block: a blank line, or the end of a line."""
 
 _HEADINGS = {f"h{level}": level for level in range(1, 7)}

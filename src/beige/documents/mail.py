@@ -4,7 +4,7 @@ By the standard library's parser: kreuzberg joins the words of an HTML mail ("He
 """
 
 from email import message_from_bytes, policy
-from email.message import EmailMessage
+from email.message import EmailMessage, MIMEPart
 from pathlib import Path
 
 from beige.documents import formats
@@ -46,7 +46,7 @@ def _message(message: EmailMessage, blocks: Blocks, level: int) -> None:
         _attachment(part, blocks, level + 1)
 
 
-def _attachment(part: EmailMessage, blocks: Blocks, level: int) -> None:
+def _attachment(part: MIMEPart, blocks: Blocks, level: int) -> None:
     """What is attached, under its name; one that cannot be read is named with the reason, and the mail goes on."""
     from beige.documents.parsers import CONTENTS  # which has this module in its table
 
@@ -72,6 +72,6 @@ def _header(message: EmailMessage, name: str) -> str:
         return next((str(value) for key, value in message.raw_items() if key.lower() == name.lower()), "")
 
 
-def _bytes(part: EmailMessage) -> bytes:
+def _bytes(part: MIMEPart) -> bytes:
     payload = part.get_payload(decode=True)
     return payload if isinstance(payload, bytes) else b""

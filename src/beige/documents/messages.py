@@ -6,7 +6,7 @@ in file names (bytes that are not UTF-8) survive it.
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, astuple
 from pathlib import Path
 from typing import Any
 
@@ -42,23 +42,17 @@ def pack(result: Document | Failure) -> bytes:
     """What came of a file."""
     if isinstance(result, Failure):
         return dump(["failure", asdict(result)])
-    chunks = [
-        [c.text, l.start, l.end, l.line_start, l.line_end, l.page, l.headings]
-        for c, l in ((chunk, chunk.locator) for chunk in result.chunks)
-    ]
-    rest = {name: getattr(result, name) for name in ("source", "digest", "size", "modified", "media")} | {
-        "fields": dict(result.fields)
-    }
-    return dump(["document", rest, chunks])
+    chunks = [[chunk.text, *astuple(chunk.locator)] for chunk in result.chunks]
+    rest = {name: getattr(result, name) for name in ("source", "digest", "size", "modified", "media")}
+    return dump(["document", rest | {"fields": dict(result.fields)}, chunks])
 
 
 def unpack(message: list[Any]) -> Document | Failure:
     """The same again."""
     if message[0] == "failure":
         return Failure(**message[1])
-    return Document(
-        chunks=tuple(
-            Chunk(text, Locator(*numbers, page, tuple(headings))) for text, *numbers, page, headings in message[2]
-        ),
-        **message[1],
+    chunks = tuple(
+        Chunk(text, Locator(start, end, line_start, line_end, page, tuple(headings)))
+        for text, start, end, line_start, line_end, page, headings in message[2]
     )
+    return Document(chunks=chunks, **message[1])

@@ -6,6 +6,7 @@ Markdown escapes punctuation, so the text is put together from its tree of nodes
 
 import io
 import zipfile
+import zlib
 from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any
@@ -94,7 +95,7 @@ def _check_size(data: bytes) -> None:
                 raise InputError(
                     f"the file unpacks to more than {_UNPACKED >> 20} MiB: a zip bomb, or too large to read"
                 )
-    except (zipfile.BadZipFile, EOFError, NotImplementedError, RuntimeError, ValueError, zipfile.zlib.error) as error:
+    except (zipfile.BadZipFile, EOFError, NotImplementedError, RuntimeError, ValueError, zlib.error) as error:
         raise InputError(f"the file is broken: {error}") from None
 
 

@@ -30,7 +30,6 @@ class Process:
 
     Attributes:
         files: the unfinished ones, the one that is being read first.
-        batches: how many of its batches are unfinished.
         finished: how many files it has finished.
         partial: whether the file that is being read has given results already.
         waited: seconds that the reader has waited since the worker last said something.
@@ -67,9 +66,11 @@ class Process:
 
     @property
     def batches(self) -> int:
+        """How many of its batches are unfinished."""
         return len(self._ends)
 
     def fileno(self) -> int:
+        """Its answers' descriptor, for a selector."""
         return self._output.fileno()
 
     def send(self, batch: Sequence[Found]) -> None:

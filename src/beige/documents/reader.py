@@ -69,7 +69,7 @@ class Reader:
                 "names": asdict(names or Names()),
             }
         )
-        self._idle: list[_Worker] = []
+        self._idle: list[Process] = []
 
     def __enter__(self) -> Self:
         return self

@@ -1,4 +1,4 @@
-"""One file, or one text, to documents: opens, checks, parses, splits. Runs in the worker processes, and for texts here."""
+"""One file, or one text, to documents: opened, checked, parsed, split. Files are read in the worker processes."""
 
 import hashlib
 import json

@@ -80,7 +80,7 @@ def json_list(file: BinaryIO, names: Names) -> Iterator[Record | Broken]:
 
 
 def comma_separated(file: BinaryIO, names: Names) -> Iterator[Record | Broken]:
-    """Rows below a line of column names, between commas, semicolons, bars or tabs, whichever the first line has most."""
+    """Rows below a line of column names; between commas, semicolons, bars or tabs, what the first line has most of."""
     text = decode(file.read())
     first = text.partition("\n")[0]
     return _rows(text, max(",;|\t", key=first.count), names)

@@ -1,10 +1,10 @@
-"""Cuts a text into chunks: along headings and pages always, then at the best break near an even share of the rest.
+"""Cuts a text into chunks: at headings and pages always, then at good breaks near an even share of what is left.
 
-A section (what stands between two headings, or two page borders) that is longer than a chunk is cut into pieces of about
-the same size. Each cut looks at the breaks between half of that size and the most that a chunk may hold, and takes the
-one nearest to it of the strongest kind that is there: paragraphs before list items before sentences before lines before
-words; for code, units at the left margin before blank lines before lines. Sizes are the model's own tokens, counted once
-for the whole text.
+A section (what stands between two headings, or two borders of pages) that is longer than a chunk is cut into pieces of
+about the same size. A cut looks at the breaks between a part of that size and the most that a chunk may hold, and takes
+the nearest to it of the strongest kind that is there: paragraphs before list items before sentences before lines before
+words; for code, units at the left margin before blank lines before lines. Sizes are the model's own tokens, counted
+once for the whole text.
 
 Every character that is not whitespace lies in exactly one chunk, and the same text always gives the same chunks.
 """
@@ -12,7 +12,7 @@ Every character that is not whitespace lies in exactly one chunk, and the same t
 import re
 import unicodedata
 from array import array
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -30,9 +30,6 @@ _CHARACTERS = 16
 
 _PIECE = 1 << 16
 """Characters given to the tokenizer at once; its memory is some hundred times that."""
-
-_TITLE = 120
-"""Characters of a heading that go into a chunk's heading path."""
 
 _SENTENCES = 2000
 """Characters given to the sentence splitter at once: it takes quadratic time on a long Chinese paragraph."""
@@ -55,7 +52,10 @@ def _sentences(text: str, start: int, end: int) -> Iterator[int]:
     from sentencex import get_sentence_boundaries
 
     begin = max(start, end - _SENTENCES)
-    return (begin + sentence["end_index"] for sentence in get_sentence_boundaries("en", text[begin:end]))
+    ends = (begin + sentence["end_index"] for sentence in get_sentence_boundaries("en", text[begin:end]))
+    return (
+        place for place in ends if place < end
+    )  # the last one ends where the window does, not where a sentence does
 
 
 _BLANK_LINE = r"\n[ \t\r]*\n\s*"
@@ -63,22 +63,25 @@ _LINE = _after(r"\n")
 _WORD = _after(r"\s+")
 _MARK = _after(r"[,;:.!?)}\]>|/、，；：。！？）」』】]")
 
-PROSE: tuple[Breaks, ...] = (
-    _after(_BLANK_LINE),
-    _after(r"\n(?=[ \t]*(?:[-*+•|]|\d{1,3}[.)])[ \t])"),
-    _sentences,
-    _LINE,
-    _WORD,
-    _MARK,
+PROSE: tuple[tuple[float, Breaks], ...] = (
+    (0.75, _after(_BLANK_LINE)),
+    (0.75, _after(r"\n(?=[ \t]*(?:[-*+•|]|\d{1,3}[.)])[ \t])")),
+    (0.25, _sentences),  # a short chunk is better than half a sentence
+    (0.75, _LINE),
+    (0.75, _WORD),
+    (0.75, _MARK),
 )
-CODE: tuple[Breaks, ...] = (
-    _after(r"\n[ \t\r]*\n(?=[^\s)\]}])"),
-    _after(r"\n(?=[^\s)\]}])"),
-    _after(_BLANK_LINE),
-    _LINE,
-    _WORD,
-    _MARK,
+"""Kinds of breaks, the strongest first, each with the least share of an even piece that it may leave."""
+
+CODE: tuple[tuple[float, Breaks], ...] = (
+    (0.5, _after(r"\n[ \t\r]*\n(?=[^\s)\]}])")),
+    (0.5, _after(r"\n(?=[^\s)\]}])")),
+    (0.75, _after(_BLANK_LINE)),
+    (0.75, _LINE),
+    (0.75, _WORD),
+    (0.75, _MARK),
 )
+"""The same for source code."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,13 +124,13 @@ class Splitter:
             code: cut along the structure of source code rather than of prose.
         """
         text = content.text
-        tokens = self._starts(text)
+        cutter = _Cutter(content, self._starts(text), code)
         chunks = []
         line, counted = 1, 0
         for section in _sections(content):
             headings = self._path(section.headings)
             room = self._room - (self._cost(" > ".join(headings)) if headings else 0)
-            for start, end in _cut(text, tokens, section.start, section.end, room, code, content.solid):
+            for start, end in cutter.cut(section, room):
                 line += text.count("\n", counted, start)
                 last = line + text.count("\n", start, end)
                 chunks.append(Chunk(text[start:end], Locator(start, end, line, last, section.page, headings)))
@@ -151,10 +154,13 @@ class Splitter:
         return starts
 
     def _path(self, titles: tuple[str, ...]) -> tuple[str, ...]:
-        """The heading path as a chunk carries it: long titles cut, and no more of it than a third of the chunk."""
-        path = tuple(title if len(title) <= _TITLE else title[: _TITLE - 1].rstrip() + "…" for title in titles)
-        while path and self._cost(" > ".join(path)) > self._room // 3:
+        """The heading path as chunks carry it: at most half a chunk; the outermost titles go first."""
+        path, most = titles, self._room // 2
+        while len(path) > 1 and self._cost(" > ".join(path)) > most:
             path = path[1:]
+        if path and self._cost(path[0]) > most:
+            title = path[0]
+            path = (title[: self._starts(title)[most]].rstrip() + "…",)
         return path
 
 
@@ -191,58 +197,58 @@ def _sections(content: Content) -> Iterator[_Section]:
         start = end
 
 
-def _cut(
-    text: str,
-    tokens: Sequence[int],
-    start: int,
-    end: int,
-    room: int,
-    code: bool,
-    solid: Sequence[tuple[int, int]],
-) -> Iterator[tuple[int, int]]:
-    """The chunks of one section as (start, end) without the whitespace around them.
+@dataclass(frozen=True)
+class _Cutter:
+    """Cuts the sections of one text.
 
-    Args:
-        text: the whole text.
+    Attributes:
+        content: the text.
         tokens: where its tokens begin.
-        start: first character of the section.
-        end: one past its last character.
-        room: most tokens of a chunk.
         code: whether to break as code.
-        solid: passages that are cut only where nothing else is left.
     """
-    end = start + len(text[start:end].rstrip())
-    while (start := _ink(text, start, end)) < end:
-        first = bisect_left(tokens, start)
-        left = bisect_left(tokens, end) - first
-        pieces = max(-(-left // room), -(-(end - start) // (room * _CHARACTERS)))
-        if pieces <= 1:
-            yield start, end
-            return
-        limit = min(end, start + room * _CHARACTERS)
-        if left > room:
-            limit = max(start + 1, min(limit, tokens[first + room]))
-        even = tokens[first + left // pieces] if left >= pieces else start + (end - start) // pieces
-        goal = max(start + 1, min(limit, even))
-        cut = _best(text, start, goal, limit, code, solid)
-        yield start, start + len(text[start:cut].rstrip())
-        start = cut
 
+    content: Content
+    tokens: Sequence[int]
+    code: bool
 
-def _best(text: str, start: int, goal: int, limit: int, code: bool, solid: Sequence[tuple[int, int]]) -> int:
-    """Where to cut in (start, limit]: the break nearest to the goal, of the strongest kind there is past its half."""
-    least = start + max(1, (goal - start) // 2)
-    spans = solid[bisect_left(solid, start, key=lambda span: span[1]) : bisect_left(solid, limit, key=lambda s: s[0])]
-    for breaks, inside in ((CODE, True),) if code else ((PROSE, False), (CODE, True)):
-        for find in breaks:
-            found = [
-                place
-                for place in find(text, start, limit)
-                if least <= place <= limit and (inside or not any(a < place < b for a, b in spans))
-            ]
-            if found:
-                return min(found, key=lambda place: (abs(place - goal), place))
-    return _between_characters(text, start, limit)
+    def cut(self, section: _Section, room: int) -> Iterator[tuple[int, int]]:
+        """A section's chunks of at most `room` tokens as (start, end), without the whitespace around them."""
+        text, tokens = self.content.text, self.tokens
+        start = section.start
+        end = start + len(text[start : section.end].rstrip())
+        while (start := _ink(text, start, end)) < end:
+            first = bisect_left(tokens, start)
+            left = bisect_left(tokens, end) - first
+            pieces = max(-(-left // room), -(-(end - start) // (room * _CHARACTERS)))
+            if pieces <= 1:
+                yield start, end
+                return
+            limit = min(end, start + room * _CHARACTERS)
+            if left > room:
+                limit = max(start + 1, min(limit, tokens[first + room]))
+            even = tokens[first + left // pieces] if left >= pieces else start + (end - start) // pieces
+            cut = self._best(start, max(start + 1, min(limit, even)), limit)
+            yield start, start + len(text[start:cut].rstrip())
+            start = cut
+
+    def _best(self, start: int, goal: int, limit: int) -> int:
+        """Where to cut in (start, limit]: the break nearest to the goal, of the strongest kind."""
+        text, solid = self.content.text, self.content.solid
+        near = slice(
+            bisect_right(solid, start, key=lambda span: span[1]), bisect_left(solid, limit, key=lambda span: span[0])
+        )
+        kept = solid[near]
+        for breaks, whole in ((CODE, ()),) if self.code else ((PROSE, kept), (CODE, ())):
+            for share, find in breaks:
+                least = start + max(1, int(share * (goal - start)))
+                found = [
+                    place
+                    for place in find(text, start, limit)
+                    if least <= place <= limit and not any(begin < place < end for begin, end in whole)
+                ]
+                if found:
+                    return min(found, key=lambda place: (abs(place - goal), place))
+        return _between_characters(text, start, limit)
 
 
 def _between_characters(text: str, start: int, place: int) -> int:

@@ -42,10 +42,10 @@ class Found:
 
 
 def source_of(path: str | Path) -> str:
-    """A file's name in hits: relative to the current folder if it lies beneath it, else absolute, with `/` between.
+    r"""A file's name in hits: relative to the current folder if it lies beneath it, else absolute, with `/` between.
 
     `docs/./a.md`, `docs/../docs/a.md` and `/home/me/docs/a.md` in `/home/me` are all `docs/a.md`. Symbolic links keep
-    their names. Bytes that are not UTF-8 are written as `\\xff`, so that a source is always text that can be stored.
+    their names. Bytes that are not UTF-8 are written as `\xff`, so that a source is always text that can be stored.
     """
     return _source(_absolute(path))
 

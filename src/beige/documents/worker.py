@@ -52,7 +52,7 @@ def main() -> None:
                     answers.write(messages.pack(result))
             except MemoryError:
                 os._exit(messages.OUT_OF_MEMORY)  # nothing more can be relied upon here
-            except BaseException as error:  # noqa: BLE001  # a panic of a parser written in Rust is no Exception
+            except BaseException as error:  # a panic of a parser written in Rust is no Exception
                 answers.write(
                     messages.pack(Failure(file.source, f"its parser failed: {type(error).__name__}: {error}"))
                 )

@@ -38,6 +38,7 @@ def wordpiece_tokenizer(max_tokens: int) -> Tokenizer:
         pair="[CLS] $A [SEP] $B:1 [SEP]:1",
         special_tokens=[("[CLS]", words["[CLS]"]), ("[SEP]", words["[SEP]"])],
     )
+    tokenizer.add_special_tokens(SPECIAL)
     tokenizer.enable_truncation(max_tokens)
     return tokenizer
 

@@ -2,6 +2,7 @@
 
 import json
 import sys
+from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any
 
@@ -62,3 +63,15 @@ def progress(unit: str) -> AbstractContextManager["Progress"]:
         disable=not sys.stderr.isatty(),
         transient=True,
     )
+
+
+def facts(rows: Mapping[str, str]) -> None:
+    """Print names and values in two columns; long values wrap within theirs."""
+    from rich.table import Table
+    from rich.text import Text
+
+    grid = Table.grid(padding=(0, 2))
+    grid.add_column(style="bold", no_wrap=True)
+    for name, value in rows.items():
+        grid.add_row(name, Text(value, overflow="fold"))
+    out().print(grid)

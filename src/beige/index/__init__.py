@@ -1,3 +1,5 @@
 """Where vectors live: the store contract, SQLite with its caches, the manifest, the indexing pipeline."""
 
 from beige.index.index import Index as Index
+from beige.index.index import Status as Status
+from beige.index.index import model_of as model_of

@@ -5,8 +5,10 @@ become vectors the pipeline's, how a query becomes hits `beige.search`'s.
 """
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
@@ -22,7 +24,28 @@ from beige.index.sqlite_store import DATABASE, SqliteStore
 if TYPE_CHECKING:
     from beige.embedder import Embedder
 
-DEFAULT_MODEL = "bge-small-en-v1.5"
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """What an index holds, and how its files are.
+
+    Attributes:
+        path: its folder.
+        documents: how many.
+        chunks: how many they have.
+        bytes: of its files on disk.
+        changed: when it last changed, ISO 8601 in UTC.
+        caches: by leg, "current", "behind", "missing" or "damaged"; all but the first cost searches time, nothing else.
+        manifest: what it says of itself.
+    """
+
+    path: str
+    documents: int
+    chunks: int
+    bytes: int
+    changed: str
+    caches: Mapping[str, str]
+    manifest: Manifest
 
 
 class Index:
@@ -178,7 +201,7 @@ class Index:
             UsageError: its words were stemmed for another language.
         """
         made, anew = self.manifest, f"make it anew with beige index --rebuild --index {self.path}"
-        if embedder is not None and embedder.checkpoint.fingerprint != made.fingerprint:
+        if embedder is not None and embedder.fingerprint != made.fingerprint:
             model = name_of(embedder)
             said = f"by another version of {model}" if model == made.model else f"by {made.model}, not by {model}"
             raise FingerprintError(f"the index {self.path} was made {said}; {anew} --model {model} PATH")
@@ -187,6 +210,21 @@ class Index:
                 f"the index {self.path} was made with --language {self.analyser.language}; "
                 f"{anew} --language {language} PATH"
             )
+
+    def status(self) -> Status:
+        """What it holds, and how its files are."""
+        files = [path.stat() for path in self.path.iterdir() if path.is_file()]
+        changed = max(path.stat().st_mtime for path in self.path.glob(f"{DATABASE}*") if not path.name.endswith("-shm"))
+        documents, chunks = self.count()
+        return Status(
+            path=str(self.path),
+            documents=documents,
+            chunks=chunks,
+            bytes=sum(file.st_size for file in files),
+            changed=datetime.fromtimestamp(changed, UTC).isoformat(timespec="seconds"),
+            caches=self.store.caches(),
+            manifest=self.manifest,
+        )
 
     def close(self) -> None:
         """Let go of its files; the embedder stays usable."""
@@ -219,6 +257,15 @@ def manifest_of(embedder: "Embedder", language: str) -> Manifest:
         chunk_tokens=min(CHUNK_TOKENS, checkpoint.max_tokens),
         analyser=Analyser(language).name,
     )
+
+
+def model_of(path: str | Path | None) -> str | None:
+    """The model that made an index; None where there is no index, or none that can be read."""
+    try:
+        with Index.open(path) as index:
+            return index.manifest.model
+    except StoreError:
+        return None
 
 
 def name_of(embedder: "Embedder") -> str:

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
-from beige.errors import LockedError, StoreError
+from beige.errors import LockedError
 from beige.index.cache_file import sync_folder
-from beige.index.connection import connect
+from beige.index.connection import connect, explained
 from beige.index.lock import WriteLock
 from beige.index.sqlite_store import CACHE, DATABASE, LOCK
 
@@ -27,17 +27,17 @@ def replacement(folder: Path) -> Iterator[Path]:
         StoreError: the folder cannot be written.
     """
     beside = folder / BESIDE
-    try:
+    with explained(folder):
         folder.mkdir(parents=True, exist_ok=True)
-        with WriteLock(folder / LOCK):
-            shutil.rmtree(beside, ignore_errors=True)
-            try:
-                yield beside
+        lock = WriteLock(folder / LOCK)
+    with lock:
+        shutil.rmtree(beside, ignore_errors=True)  # of one that was killed
+        try:
+            yield beside
+            with explained(folder):
                 _swap(beside, folder)
-            finally:
-                shutil.rmtree(beside, ignore_errors=True)
-    except OSError as error:
-        raise StoreError(f"the index {folder} cannot be written: {error.strerror or error}") from error
+        finally:
+            shutil.rmtree(beside, ignore_errors=True)
 
 
 def _swap(new: Path, folder: Path) -> None:

@@ -1,0 +1,36 @@
+"""`beige status`: what an index holds."""
+
+from dataclasses import asdict
+
+import typer
+
+from beige.cli._terminal import Json, emit, facts
+
+
+def run(
+    index: str | None = typer.Option(None, help="The index's folder.  [default: BEIGE_INDEX, else .beige]"),
+    as_json: bool = Json,
+) -> None:
+    """Show what an index holds, which model made it, and how its files are."""
+    from beige.index import Index
+
+    with Index.open(index) as opened:
+        status = opened.status()
+    if as_json:
+        emit(asdict(status))
+        return
+    made = status.manifest
+    facts(
+        {
+            "index": status.path,
+            "documents": f"{status.documents:,}",
+            "chunks": f"{status.chunks:,} of at most {made.chunk_tokens} tokens",
+            "model": f"{made.model}, {made.dimension} dimensions, {made.precision}",
+            "fingerprint": made.fingerprint[:16],
+            "words": made.analyser.partition("/")[2],
+            "on disk": f"{status.bytes / 1e6:,.1f} MB",
+            "caches": ", ".join(f"{leg} {state}" for leg, state in status.caches.items()),
+            "created": made.created,
+            "last change": status.changed,
+        }
+    )

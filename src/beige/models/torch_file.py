@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +24,7 @@ from beige.models.dtypes import DTYPES, finish
 from beige.models.torch_pickle import RefusedError, StoredTensor, read_pickle
 
 _PICKLE = "data.pkl"
+_ORDERS: Mapping[bytes, Literal["<", ">"]] = {b"little": "<", b"big": ">"}
 _MAGIC = b"PK\x03\x04"
 _HEADER = struct.Struct("<4s22xHH")  # of a record: magic, ..., lengths of its name and its extra field
 _ENCRYPTED = 0x1
@@ -101,7 +102,7 @@ class TorchFile(Mapping[str, NDArray[Any]]):
             raise RefusedError("its pickle is larger than any state dictionary's")
         return self._bytes(_PICKLE).tobytes()
 
-    def _byte_order(self) -> str:
+    def _byte_order(self) -> Literal["<", ">"]:
         stated = self._bytes("byteorder").tobytes() if "byteorder" in self._records else b"little"
         if stated not in _ORDERS:
             raise RefusedError("it states an unknown byte order")
@@ -112,7 +113,7 @@ class TorchFile(Mapping[str, NDArray[Any]]):
         record = self._records[name]
         view = self._map[record.start : record.start + record.size]
         if name not in self._sound:
-            if zlib.crc32(view) != record.crc:
+            if zlib.crc32(view.data) != record.crc:
                 raise RefusedError(f"its record {name} is damaged")
             self._sound.add(name)
         return view
@@ -129,9 +130,6 @@ class TorchFile(Mapping[str, NDArray[Any]]):
         last = tensor.offset + sum((size - 1) * step for size, step in zip(tensor.shape, tensor.strides, strict=True))
         if 0 not in tensor.shape and (last + 1) * width > record.size:
             raise RefusedError(f"{name!r} reaches outside its numbers")
-
-
-_ORDERS: Mapping[bytes, str] = {b"little": "<", b"big": ">"}
 
 
 def _map(path: Path) -> NDArray[np.uint8]:

@@ -5,11 +5,14 @@ file asks for is looked up in a table of what this module stands for, and an unk
 nothing of where the numbers lie; that is `torch_file`'s.
 """
 
+import io
+import pickle
 import pickletools
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+_OPCODES = {opcode.code: opcode for opcode in pickletools.opcodes}
 _STORAGES: Mapping[str, str] = {
     "DoubleStorage": "F64",
     "FloatStorage": "F32",
@@ -96,11 +99,8 @@ def read_pickle(pickled: bytes) -> dict[str, StoredTensor]:
     """
     machine = _Machine()
     try:
-        for opcode, argument, _ in pickletools.genops(pickled):
-            step = _STEPS.get(opcode.name)
-            if step is None:
-                raise RefusedError(f"its pickle uses {opcode.name}, which no state dictionary needs")
-            step(machine, argument)
+        for name, argument in _instructions(pickled):
+            _STEPS[name](machine, argument)
         (whole,) = machine.stack
     except (ValueError, IndexError, KeyError, TypeError, OverflowError) as error:
         raise RefusedError(f"its pickle is damaged ({error})") from error
@@ -110,6 +110,24 @@ def read_pickle(pickled: bytes) -> dict[str, StoredTensor]:
         if not isinstance(value, StoredTensor):
             raise RefusedError(f"under {name!r} it holds a {type(value).__name__} and not a tensor")
     return whole
+
+
+def _instructions(pickled: bytes) -> Iterator[tuple[str, Any]]:
+    """Each opcode's name and argument; an opcode that no state dictionary needs is refused before its argument is read.
+
+    `pickletools.genops` would read those arguments too, and evaluate the escapes in them and in names.
+    """
+    stream = io.BytesIO(pickled)
+    while (code := stream.read(1).decode("latin-1")) != pickle.STOP.decode():
+        opcode = _OPCODES.get(code)
+        if opcode is None:
+            raise ValueError(f"{code!r} is no opcode" if code else "it has no end")
+        if opcode.name not in _STEPS:
+            raise RefusedError(f"its pickle uses {opcode.name}, which no state dictionary needs")
+        if opcode.name == "GLOBAL":
+            yield opcode.name, " ".join(stream.readline().decode("ascii").rstrip("\n") for _ in range(2))
+        else:
+            yield opcode.name, opcode.arg and opcode.arg.reader(stream)
 
 
 class _Machine:
@@ -236,7 +254,7 @@ _GLOBALS: Mapping[str, Any] = {
 """What stands for the names that a state dictionary asks for, by module and name."""
 
 _STEPS: Mapping[str, _Step] = {
-    **dict.fromkeys(("PROTO", "FRAME", "STOP"), lambda machine, _: None),
+    **dict.fromkeys(("PROTO", "FRAME"), lambda machine, _: None),
     **dict.fromkeys(
         ("BININT", "BININT1", "BININT2", "LONG1", "BINFLOAT", "BINUNICODE", "SHORT_BINUNICODE"),
         lambda machine, value: machine.stack.append(value),

@@ -1,0 +1,117 @@
+"""Batches by token budget: texts of like length together, so that little of the work is spent on padding.
+
+Pure functions over lengths and positions; nothing here knows what a device is. Per-batch padding, not the kernel, is
+where most embedding libraries lose their time.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+import numpy as np
+
+from beige.models.tokenizer import Tokens
+from beige.values import Ints
+
+Item = TypeVar("Item")
+
+WINDOW_TEXTS = 4096
+"""Texts are sorted by length within windows of so many, so that memory does not grow with the input."""
+
+WINDOW_TOKENS = 1 << 17
+"""A window ends early at so many tokens: results of long texts do not keep a caller waiting for minutes."""
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Batch:
+    """Texts that run together.
+
+    Attributes:
+        positions: the place of each text in the input, from 0.
+        texts: their tokens.
+    """
+
+    positions: tuple[int, ...]
+    texts: tuple[Tokens, ...]
+
+
+def pack(lengths: Sequence[int], budget: int) -> list[list[int]]:
+    """Sort texts by length, longest first, and cut the order into batches.
+
+    Args:
+        lengths: each text's number of tokens.
+        budget: the most tokens of a batch, padding included; a text that is longer makes a batch of its own.
+
+    Returns:
+        For each batch the positions in `lengths`; texts of equal length keep their order.
+    """
+    batches: list[list[int]] = []
+    longest = 0
+    for position in sorted(range(len(lengths)), key=lambda place: -lengths[place]):
+        if not batches or (len(batches[-1]) + 1) * longest > budget:
+            batches.append([])
+            longest = lengths[position]
+        batches[-1].append(position)
+    return batches
+
+
+def batches(texts: Iterable[Tokens], budget: int) -> Iterator[Batch]:
+    """Pack a stream of texts window by window; a window is read when its first batch is asked for."""
+    start = 0
+    for window in _windows(texts):
+        for places in pack([len(text.ids) for text in window], budget):
+            yield Batch(tuple(start + place for place in places), tuple(window[place] for place in places))
+        start += len(window)
+
+
+def pad(batch: Batch, fill: int) -> tuple[Ints, Ints]:
+    """A batch's ids in one array, and their lengths.
+
+    Args:
+        batch: b texts, the longest of t tokens.
+        fill: the id that fills the rows of shorter texts.
+
+    Returns:
+        ids (b, t) and lengths (b,), int32.
+    """
+    lengths = np.array([len(text.ids) for text in batch.texts], np.int32)  # (b,)
+    ids = np.full((len(lengths), lengths.max()), fill, np.int32)  # (b, t)
+    for row, text in zip(ids, batch.texts, strict=True):
+        row[: len(text.ids)] = text.ids
+    return ids, lengths
+
+
+def in_order(results: Iterable[tuple[int, Item]]) -> Iterator[Item]:
+    """Results as they come, each with its place from 0, in the order of their places; holds back what came early."""
+    early: dict[int, Item] = {}
+    due = 0
+    for place, result in results:
+        early[place] = result
+        while due in early:
+            yield early.pop(due)
+            due += 1
+
+
+def sliced(items: Iterable[Item], size: int) -> Iterator[list[Item]]:
+    """Lists of `size` items each, the last one shorter."""
+    part: list[Item] = []
+    for item in items:
+        part.append(item)
+        if len(part) == size:
+            yield part
+            part = []
+    if part:
+        yield part
+
+
+def _windows(texts: Iterable[Tokens]) -> Iterator[list[Tokens]]:
+    window: list[Tokens] = []
+    tokens = 0
+    for text in texts:
+        window.append(text)
+        tokens += len(text.ids)
+        if len(window) == WINDOW_TEXTS or tokens >= WINDOW_TOKENS:
+            yield window
+            window, tokens = [], 0
+    if window:
+        yield window

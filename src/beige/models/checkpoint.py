@@ -14,7 +14,7 @@ from beige.models.card import ModelCard, Pooling
 from beige.models.catalogue import find_card
 from beige.models.fingerprint import fingerprint
 from beige.models.layout import CONFIG, TOKENIZER, read_json, read_settings
-from beige.models.pull import known, present
+from beige.models.pull import folder_named, known, present
 from beige.models.pull import pull as fetch
 from beige.models.tensors import open_tensors
 from beige.models.tokenizer import Tokenizer
@@ -154,16 +154,13 @@ def open_checkpoint(name_or_path: str | Path, *, pull: bool = True) -> Checkpoin
         SourceError: no source gave it.
         CheckpointError: its files are damaged or not understood.
     """
-    path = Path(name_or_path).expanduser()
-    if isinstance(name_or_path, Path) or (path / CONFIG).is_file():
-        if not path.is_dir():
-            raise ModelNotFoundError(f"there is no folder {path}")
-        return open_folder(path)
-    name, card = known(name_or_path)
-    folder = present(name_or_path)
-    if folder is None and not pull:
+    if folder := folder_named(name_or_path):
+        return open_folder(folder)
+    name, card = known(str(name_or_path))
+    path = present(name)
+    if path is None and not pull:
         raise ModelNotFoundError(f"{name} is not on this machine: beige pull {name}")
-    return open_folder(folder or fetch(name_or_path).path, card)
+    return open_folder(path or fetch(name).path, card)
 
 
 def _card_of(path: Path, architecture: str, dimension: int) -> ModelCard | None:

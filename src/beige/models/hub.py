@@ -52,6 +52,7 @@ def fetch(repository: str) -> Path:
         ChecksumError: a file is not the one that the Hub lists; it is deleted.
     """
     from huggingface_hub import HfApi, snapshot_download
+
     # HTTPError is httpx's, of whichever version huggingface_hub is built on.
     from huggingface_hub.errors import (  # type: ignore[attr-defined]
         EntryNotFoundError,

@@ -82,19 +82,29 @@ def read_settings(folder: Path) -> Settings:
     Raises:
         CheckpointError: a file is damaged, or asks for a module or a pooling that Beige does not run.
     """
-    length = read_json(folder / LENGTH).get("max_seq_length")
-    if length is None:
-        length = read_json(folder / TOKENIZER_CONFIG).get("model_max_length")
+    return Settings(_read_pooling(folder), _read_length(folder), _read_templates(folder))
+
+
+def _read_length(folder: Path) -> int | None:
+    for file, key in ((LENGTH, "max_seq_length"), (TOKENIZER_CONFIG, "model_max_length")):
+        length = read_json(folder / file).get(key)
+        if length is None:
+            continue
+        if not isinstance(length, int | float) or length < 1:
+            raise CheckpointError(f"{folder / file} says {key} {length!r}, which is no number of tokens")
+        return int(length) if length < _UNBOUNDED else None
+    return None
+
+
+def _read_templates(folder: Path) -> dict[Role, str]:
     prompts = read_json(folder / PROMPTS).get("prompts") or {}
-    return Settings(
-        pooling=_read_pooling(folder),
-        max_tokens=int(length) if length is not None and length < _UNBOUNDED else None,
-        templates={
-            role: prompt.replace("{", "{{").replace("}", "}}") + "{text}"
-            for name, role in _ROLES.items()
-            if (prompt := prompts.get(name))
-        },
-    )
+    if not isinstance(prompts, dict) or not all(isinstance(prompt, str) for prompt in prompts.values()):
+        raise CheckpointError(f"{folder / PROMPTS} holds prompts that are not names with texts")
+    return {
+        role: prompts[name].replace("{", "{{").replace("}", "}}") + "{text}"
+        for name, role in _ROLES.items()
+        if prompts.get(name)
+    }
 
 
 def _read_pooling(folder: Path) -> Pooling | None:

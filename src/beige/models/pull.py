@@ -16,6 +16,7 @@ from beige.models.layout import CONFIG
 from beige.models.maven import sha256
 
 _REPOSITORY = re.compile(r"[\w.-]+/[\w.-]+")
+_PATHS = ("/", "./", "../", "~")
 _log = logging.getLogger("beige")
 
 
@@ -45,6 +46,20 @@ class _Source:
     present: Callable[[], Path | None]
     fetch: Callable[[], Path]
     verify: Callable[[Path], None]
+
+
+def folder_named(name_or_path: str | Path) -> Path | None:
+    """The folder that is meant: a path, or a word that is also a folder with a checkpoint; None for any other word.
+
+    Raises:
+        ModelNotFoundError: a path at which there is no folder.
+    """
+    path = Path(name_or_path).expanduser()
+    if isinstance(name_or_path, Path) or name_or_path.startswith(_PATHS):
+        if not path.is_dir():
+            raise ModelNotFoundError(f"there is no folder {path}")
+        return path
+    return path if (path / CONFIG).is_file() else None
 
 
 def known(name: str) -> tuple[str, ModelCard | None]:
@@ -87,8 +102,7 @@ def pull(name: str) -> Pulled:
         ModelNotFoundError: as `known`.
         SourceError: no source gave it; the text lists what each said. `ChecksumError` if one gave another file.
     """
-    folder = Path(name).expanduser()
-    if (folder / CONFIG).is_file():
+    if folder := folder_named(name):
         return _pulled(name, folder, "folder")
     model, card = known(name)
     sources = _sources(name, card)

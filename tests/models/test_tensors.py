@@ -76,6 +76,35 @@ def test_shards_read_as_one(tmp_path: Path, tiny_bert: Path) -> None:
             open_tensors(tmp_path, ())
 
 
+def test_torchs_files_read_as_safetensors_do(tmp_path: Path, tiny_bert: Path) -> None:
+    whole = {
+        f"bert.{name}": torch.from_numpy(tensor) for name, tensor in load_file(tiny_bert / "model.safetensors").items()
+    }
+    single, sharded = tmp_path / "single", tmp_path / "sharded"
+    single.mkdir()
+    sharded.mkdir()
+    torch.save(whole, single / "pytorch_model.bin")
+    names = sorted(whole)
+    shards = {"pytorch_model-00001-of-00002.bin": names[::2], "pytorch_model-00002-of-00002.bin": names[1::2]}
+    for file, kept in shards.items():
+        torch.save({name: whole[name] for name in kept}, sharded / file)
+    weight_map = {name: file for file, kept in shards.items() for name in kept}
+    (sharded / "pytorch_model.bin.index.json").write_text(json.dumps({"weight_map": weight_map}))
+    expected = open_tensors(tiny_bert, ())
+    for folder in (single, sharded):
+        read = open_tensors(folder, ("bert.",))
+        assert set(read) == set(expected)
+        for name in read:
+            np.testing.assert_array_equal(read[name], expected[name], strict=True)
+            assert not read[name].flags.owndata
+
+
+def test_safetensors_are_preferred_to_a_pickle_beside_them(tmp_path: Path) -> None:
+    save_file({"a": np.zeros(2, np.float32)}, tmp_path / "model.safetensors")
+    torch.save({"a": torch.ones(2)}, tmp_path / "pytorch_model.bin")
+    assert not open_tensors(tmp_path, ())["a"].any()
+
+
 def test_a_shard_outside_the_folder_is_not_opened(tmp_path: Path, tiny_bert: Path) -> None:
     inside = tmp_path / "inside"
     inside.mkdir()

@@ -8,9 +8,14 @@ from pathlib import Path
 from beige.environment import hub_cache, hub_endpoint
 from beige.errors import ChecksumError, SourceError
 from beige.models.layout import is_whole
-from beige.models.tensors import INDEX, WEIGHTS
+from beige.models.tensors import INDEX, TORCH_INDEX, TORCH_WEIGHTS, WEIGHTS
 
-_WEIGHTS = (WEIGHTS, INDEX, "model-*-of-*.safetensors")
+_WEIGHTS = (
+    (WEIGHTS, INDEX, "model-*-of-*.safetensors"),
+    (TORCH_WEIGHTS, TORCH_INDEX, "pytorch_model-*-of-*.bin"),
+)
+"""What weights come as; the first form that a repository has is fetched."""
+
 _DESCRIBED = (
     "config.json",
     "tokenizer.json",
@@ -48,7 +53,7 @@ def fetch(repository: str) -> Path:
     A broken download goes on where it stopped. The weights come last, so that where they are, the rest is.
 
     Raises:
-        SourceError: the Hub cannot be reached, or has no such repository, or it holds no safetensors.
+        SourceError: the Hub cannot be reached, or has no such repository, or it holds no weights.
         ChecksumError: a file is not the one that the Hub lists; it is deleted.
     """
     from huggingface_hub import HfApi, snapshot_download
@@ -67,9 +72,9 @@ def fetch(repository: str) -> Path:
         # The one request of the library that is not repeated for half a minute where there is no network.
         files = [file.rfilename for file in HfApi(endpoint=endpoint).model_info(repository).siblings or ()]
         described = _matching(files, _DESCRIBED)
-        weights = _matching(files, _WEIGHTS)
+        weights = next(filter(None, (_matching(files, form) for form in _WEIGHTS)), [])
         if not weights:
-            raise SourceError(f"{repository} holds no {WEIGHTS}, the one form of weights that Beige reads")
+            raise SourceError(f"{repository} holds neither {WEIGHTS} nor {TORCH_WEIGHTS}, which Beige reads")
         snapshot_download(repository, cache_dir=cache, endpoint=endpoint, allow_patterns=described)
         snapshot = Path(
             snapshot_download(repository, cache_dir=cache, endpoint=endpoint, allow_patterns=[*described, *weights])

@@ -1,64 +1,42 @@
-"""Safetensors files as one mapping of arrays, mapped from disk: nothing is read before it is used."""
+"""A checkpoint's weights as one mapping of arrays, whichever files hold them."""
 
 import json
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
 from beige.errors import CheckpointError
+from beige.models.safetensors_file import SafetensorsFile
+from beige.models.torch_file import TorchFile
 
 WEIGHTS = "model.safetensors"
 INDEX = "model.safetensors.index.json"
+TORCH_WEIGHTS = "pytorch_model.bin"
+TORCH_INDEX = "pytorch_model.bin.index.json"
 
-_DTYPES: dict[str, type[np.generic]] = {
-    "F64": np.float64,
-    "F32": np.float32,
-    "F16": np.float16,
-    "BF16": np.uint16,  # widened when it is read: numpy has no bfloat16
-    "I64": np.int64,
-    "I32": np.int32,
-    "I16": np.int16,
-    "I8": np.int8,
-    "U8": np.uint8,
-    "BOOL": np.bool_,
-}
-
-
-@dataclass(frozen=True, slots=True)
-class _Place:
-    """Where one tensor stands: its file, its first byte there, its dtype's safetensors name and its shape."""
-
-    path: Path
-    offset: int
-    dtype: str
-    shape: tuple[int, ...]
+_FORMS = ((WEIGHTS, INDEX), (TORCH_WEIGHTS, TORCH_INDEX))
+"""What weights come as, the preferred form first: the name of a single file, and of the index of several."""
 
 
 class Tensors(Mapping[str, NDArray[Any]]):
     """A checkpoint's tensors by canonical name: without the prefix that a task model puts before its backbone.
 
-    Stored float32 and float16 tensors are read-only views of the mapped file, in their own dtype. bfloat16, which
-    numpy lacks, is widened to float32 at each access: exact, a fresh array of the caller's own.
+    float32 and float16 tensors are read-only views of the mapped file, in their own dtype. bfloat16, which numpy
+    lacks, is widened to float32 at each access: exact, a fresh array of the caller's own.
+
+    Args:
+        files: the files' tensors by stored name; later files win.
+        prefix: what to leave out at the start of names.
     """
 
-    def __init__(self, places: Mapping[str, _Place], prefix: str) -> None:
-        self._prefix = prefix
-        self._places = {name.removeprefix(prefix): place for name, place in places.items()}
-        self._maps = {path: np.memmap(path, np.uint8, "r") for path in {place.path for place in places.values()}}
+    def __init__(self, files: Sequence[Mapping[str, NDArray[Any]]], prefix: str) -> None:
+        self._places = {name.removeprefix(prefix): (file, name) for file in files for name in file}
 
     def __getitem__(self, name: str) -> NDArray[Any]:
-        place = self._places[name]
-        dtype = np.dtype(_DTYPES[place.dtype])
-        size = int(np.prod(place.shape, dtype=np.int64)) * dtype.itemsize
-        stored = self._maps[place.path][place.offset : place.offset + size].view(np.ndarray).view(dtype)
-        stored = np.require(stored.reshape(place.shape), requirements="A")
-        if place.dtype == "BF16":
-            return (stored.astype(np.uint32) << 16).view(np.float32)
-        return stored
+        file, stored = self._places[name]
+        return file[stored]
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._places)
@@ -68,24 +46,17 @@ class Tensors(Mapping[str, NDArray[Any]]):
 
 
 def weight_files(folder: Path) -> tuple[Path, ...]:
-    """The safetensors files of a checkpoint: `model.safetensors`, or the shards that its index names.
+    """The files of a checkpoint's weights, safetensors before torch's: the single file, or the shards of an index.
 
     Raises:
-        CheckpointError: there are none, or the index is damaged or names a file that is not there.
+        CheckpointError: there are none, or an index is damaged or names a file that is not there.
     """
-    if (folder / WEIGHTS).is_file():
-        return (folder / WEIGHTS,)
-    index = folder / INDEX
-    if not index.is_file():
-        raise CheckpointError(f"{folder} holds no {WEIGHTS}: pull the checkpoint again, or save it as safetensors")
-    try:
-        names = sorted(set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()))
-        shards = tuple(folder / Path(name).name for name in names)
-    except (ValueError, KeyError, AttributeError, TypeError) as error:
-        raise CheckpointError(f"{index} is no index of safetensors shards: pull the checkpoint again") from error
-    if missing := [shard.name for shard in shards if not shard.is_file()]:
-        raise CheckpointError(f"{folder} lacks {', '.join(missing)}, which {INDEX} names: pull the checkpoint again")
-    return shards
+    for single, index in _FORMS:
+        if (folder / single).is_file():
+            return (folder / single,)
+        if (folder / index).is_file():
+            return _shards(folder / index)
+    raise CheckpointError(f"{folder} holds neither {WEIGHTS} nor {TORCH_WEIGHTS}: pull the checkpoint again")
 
 
 def open_tensors(folder: Path, prefixes: tuple[str, ...]) -> Tensors:
@@ -96,31 +67,30 @@ def open_tensors(folder: Path, prefixes: tuple[str, ...]) -> Tensors:
         prefixes: backbone prefixes that may stand before canonical names ("bert.").
 
     Raises:
-        CheckpointError: a file is missing or damaged, or a tensor has a dtype that is not read.
+        CheckpointError: a file is missing, damaged or hostile, or a tensor has a dtype that is not read.
     """
-    places: dict[str, _Place] = {}
-    for path in weight_files(folder):
-        places |= _places(path)
-    found = (prefix for prefix in prefixes if any(name.startswith(prefix) for name in places))
-    return Tensors(places, next(found, ""))
+    files = [open_file(path) for path in weight_files(folder)]
+    found = (prefix for prefix in prefixes if any(name.startswith(prefix) for file in files for name in file))
+    return Tensors(files, next(found, ""))
 
 
-def _places(path: Path) -> dict[str, _Place]:
-    from safetensors import SafetensorError, safe_open
+def open_file(path: Path) -> Mapping[str, NDArray[Any]]:
+    """Map one file of tensors by stored name: safetensors by its ending, else a file that torch saved.
 
+    Raises:
+        CheckpointError: it is damaged or hostile, or a tensor has a dtype that is not read.
+    """
+    return SafetensorsFile(path) if path.suffix == ".safetensors" else TorchFile(path)
+
+
+def _shards(index: Path) -> tuple[Path, ...]:
     try:
-        # The library checks the header against the file's length; it would copy each tensor, so the mapping is ours.
-        with safe_open(path, framework="numpy"):
-            pass
-    except (SafetensorError, OSError) as error:
-        raise CheckpointError(f"{path} is damaged ({error}): delete it and pull the checkpoint again") from error
-    with path.open("rb") as file:
-        length = int.from_bytes(file.read(8), "little")
-        header: dict[str, Any] = json.loads(file.read(length))
-    header.pop("__metadata__", None)
-    if unknown := {entry["dtype"] for entry in header.values()} - _DTYPES.keys():
-        raise CheckpointError(f"{path} holds tensors of dtype {', '.join(sorted(unknown))}: save them as fp32 or bf16")
-    return {
-        name: _Place(path, 8 + length + entry["data_offsets"][0], entry["dtype"], tuple(entry["shape"]))
-        for name, entry in header.items()
-    }
+        names = sorted(set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()))
+        shards = tuple(index.with_name(Path(name).name) for name in names)
+    except (OSError, ValueError, KeyError, AttributeError, TypeError) as error:
+        raise CheckpointError(f"{index} is no index of a checkpoint's shards: pull the checkpoint again") from error
+    if missing := [shard.name for shard in shards if not shard.is_file()]:
+        raise CheckpointError(
+            f"{index.parent} lacks {', '.join(missing)}, which {index.name} names: pull the checkpoint again"
+        )
+    return shards

@@ -33,14 +33,16 @@ class Contender:
         name: how tables call it.
         script: the worker, a file of `bench/peers`.
         environment: names `requirements/peers/NAME.txt`; None runs in Beige's own environment.
-        loads: settings to load with; of several, the quickest is found before the rounds.
+        fixed: settings to load with in any case: the model.
+        loads: further settings to load with; of several, the quickest is found before the rounds.
         settings: settings to encode with; likewise.
     """
 
     name: str
     script: str
     environment: str | None
-    loads: Sequence[Settings]
+    fixed: Settings
+    loads: Sequence[Settings] = ({},)
     settings: Sequence[Settings] = ({},)
 
 
@@ -50,7 +52,7 @@ class Result:
 
     Attributes:
         name: the contender's.
-        chosen: the settings it ran with.
+        chosen: the settings it ran with, besides the fixed ones.
         load: seconds from the start of the import to the first vector.
         lowest_cosine: to the first contender's vectors of the first workload.
         rates: tokens a second by workload, one for each round.
@@ -100,11 +102,11 @@ def started(contender: Contender, load: Settings) -> Iterator[Worker]:
     Raises:
         PeerError: it cannot be installed or loaded here.
     """
-    command = [str(python_of(contender.environment)), str(WORKERS / contender.script), json.dumps(load)]
+    command = [str(python_of(contender.environment)), str(WORKERS / contender.script)]
     with (
         tempfile.TemporaryFile(mode="w+", encoding="utf-8", errors="replace") as log,
         subprocess.Popen(
-            command,
+            [*command, json.dumps({**contender.fixed, **load})],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=log,
@@ -135,8 +137,8 @@ def tune(contender: Contender, texts: Sequence[str], say: Say) -> tuple[Settings
         with started(contender, load) as worker:
             for settings in contender.settings:
                 worker.encode(texts[:32], settings)
-                tried.append((worker.encode(texts, settings)[0], load, settings))
-                say(f"  {contender.name}: {_spell(load, settings)}: {tried[-1][0]:.1f} s")
+                tried.append((min(worker.encode(texts, settings)[0] for _ in range(2)), load, settings))
+                say(f"  {contender.name}: {_spell({**load, **settings})}: {tried[-1][0]:.1f} s")
     _, load, settings = min(tried, key=lambda one: one[0])
     return load, settings
 
@@ -177,9 +179,8 @@ def contest(
                 continue
             vectors[contender.name] = _unit(np.load(folder / "vectors.npy"))
             lowest = float((vectors[contender.name] * next(iter(vectors.values()))).sum(1).min())
-            chosen = {key: value for key, value in {**load, **settings}.items() if key not in {"model", "onnx"}}
             results[contender.name] = Result(
-                contender.name, chosen, worker.load, lowest, {name: [] for name in workloads}, []
+                contender.name, {**load, **settings}, worker.load, lowest, {name: [] for name in workloads}, []
             )
             running[contender.name] = worker, settings
             say(f"  {contender.name}: loaded in {worker.load:.1f} s, lowest cosine {lowest:.6f}")
@@ -203,7 +204,5 @@ def _unit(vectors: Any) -> Any:
     return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
 
 
-def _spell(*settings: Settings) -> str:
-    return ", ".join(
-        f"{key} {value}" for part in settings for key, value in part.items() if key not in {"model", "onnx"}
-    )
+def _spell(settings: Settings) -> str:
+    return ", ".join(f"{key} {value}" for key, value in settings.items())

@@ -27,6 +27,9 @@ from bench.texts import DATA, tokens_read, workloads
 DEFAULT, TUNED, TUNED_FP32 = (f"sentence-transformers{how}" for how in ("", ", tuned", ", tuned in fp32"))
 PRECISIONS = ("fp32", "bf16", "int8")
 SIZES = tuple({"batch_size": size} for size in (4, 8, 16, 32, 64))
+QUICK = (DEFAULT, "fastembed", "fastembed, tuned", *(f"Beige, {precision}" for precision in PRECISIONS))
+"""Who runs in a quick run: those that load quickly, and the one that ratios are taken to."""
+
 PACKAGES = {
     "sentence-transformers": ("sentence-transformers", "torch", "transformers"),
     "sentence-transformers-openvino": ("sentence-transformers", "optimum-intel", "openvino"),
@@ -39,37 +42,36 @@ PACKAGES = {
 def contenders(checkpoint: Checkpoint, onnx: Path | None, quick: bool) -> list[Contender]:
     """Who runs; the first is what cosines and ratios are taken to."""
     model = {"model": str(checkpoint.path)}
-    sizes = SIZES[1:2] if quick else SIZES
-    dtypes = [{**model, "dtype": dtype} for dtype in ("float32", "bfloat16")]
-    torch = "with_sentence_transformers.py", "sentence-transformers"
-    export = {
-        "model": str(onnx),
-        "onnx": "model.onnx",
-        "pooling": checkpoint.pooling,
-        "dimension": checkpoint.dimension,
-    }
+    dtypes = [{"dtype": dtype} for dtype in ("float32", "bfloat16")]
+    script = "with_sentence_transformers.py"
+    torch = script, "sentence-transformers", model
     found = [
-        Contender(DEFAULT, *torch, dtypes[:1]),
-        Contender(TUNED, *torch, dtypes, sizes),
-        Contender(TUNED_FP32, *torch, dtypes[:1], sizes),
+        Contender(DEFAULT, *torch),
+        Contender(TUNED, *torch, dtypes, SIZES),
+        Contender(TUNED_FP32, *torch, dtypes[:1], SIZES),
         Contender(
             "sentence-transformers, OpenVINO, tuned",
-            "with_sentence_transformers.py",
+            script,
             "sentence-transformers-openvino",
-            [{**model, "backend": "openvino"}],
-            sizes,
+            {**model, "backend": "openvino"},
+            settings=SIZES,
         ),
-        Contender("FlagEmbedding", "with_flagembedding.py", "flagembedding", [model]),
+        Contender("FlagEmbedding", "with_flagembedding.py", "flagembedding", model),
     ]
     if onnx:
-        found += [
-            Contender("fastembed", "with_fastembed.py", "fastembed", [export]),
-            Contender("fastembed, tuned", "with_fastembed.py", "fastembed", [export], sizes),
-        ]
-    return found + [
-        Contender(f"Beige, {precision}", "with_beige.py", None, [{**model, "precision": precision}])
+        export = {
+            "model": str(onnx),
+            "onnx": "model.onnx",
+            "pooling": checkpoint.pooling,
+            "dimension": checkpoint.dimension,
+        }
+        worker = "with_fastembed.py", "fastembed", export
+        found += [Contender("fastembed", *worker), Contender("fastembed, tuned", *worker, settings=SIZES)]
+    found += [
+        Contender(f"Beige, {precision}", "with_beige.py", None, {**model, "precision": precision})
         for precision in PRECISIONS
     ]
+    return [one for one in found if one.name in QUICK] if quick else found
 
 
 def aims(results: Sequence[Result], whole: Mapping[str, Any], bf16: bool) -> list[Target]:
@@ -147,7 +149,7 @@ def render(
                 [
                     (
                         result.name,
-                        ", ".join(str(value) for value in result.chosen.values()),
+                        ", ".join(f"{key} {value}" for key, value in result.chosen.items()),
                         f"{_middle(result, 'mixed'):.0f}",
                         *(
                             f"{ratio(result, by_name[name], 'mixed'):.2f}" if name in by_name else "-"
@@ -224,7 +226,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--output", type=Path, default=FOLDER)
     parser.add_argument(
-        "--quick", action="store_true", help="try the harness in some minutes; its figures mean nothing"
+        "--quick", action="store_true", help="try the harness in a minute or two; its figures mean nothing"
     )
     options = parser.parse_args()
 

@@ -57,8 +57,8 @@ def test_contenders_take_turns(rival):
     said = []
     straight, turned = contest(
         [
-            Contender("straight", rival, None, [{}]),
-            Contender("turned", rival, None, [{"turn": 0.1}], [{"batch_size": 4}, {"batch_size": 8}]),
+            Contender("straight", rival, None, {}),
+            Contender("turned", rival, None, {}, [{"turn": 0.1}], [{"batch_size": 4}, {"batch_size": 8}]),
         ],
         TEXTS,
         TOKENS,
@@ -80,7 +80,7 @@ def test_contenders_take_turns(rival):
 @pytest.mark.parametrize(("broken", "reason"), [("load", "no such model here"), ("texts", "too many texts")])
 def test_a_peer_that_fails_is_told_and_the_others_go_on(rival, broken, reason):
     sound, failed = contest(
-        [Contender("sound", rival, None, [{}]), Contender("failing", rival, None, [{"broken": broken}])],
+        [Contender("sound", rival, None, {}), Contender("failing", rival, None, {"broken": broken})],
         TEXTS,
         TOKENS,
         ["one"],
@@ -95,7 +95,7 @@ def test_a_peer_that_fails_is_told_and_the_others_go_on(rival, broken, reason):
 
 def test_beige_as_a_contender(tiny_bert):
     (result,) = contest(
-        [Contender("Beige", "with_beige.py", None, [{"model": str(tiny_bert), "precision": "fp32"}])],
+        [Contender("Beige", "with_beige.py", None, {"model": str(tiny_bert), "precision": "fp32"})],
         TEXTS,
         TOKENS,
         ["light"],

@@ -21,6 +21,7 @@ class StandIn:
 
     def __init__(self, checkpoint: Checkpoint) -> None:
         self.checkpoint = checkpoint
+        self.fingerprint = checkpoint.fingerprint
         self.texts: list[str] = []
 
     def encode_document(self, texts: Sequence[str]) -> Embeddings:

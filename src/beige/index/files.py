@@ -74,7 +74,8 @@ class Files:
         for file, sources in self._before.items():
             if file not in self._failed:
                 # A name with "#" may also be that of another file.
-                yield from ((None, Change("removed", s)) for s in sorted(sources) if not os.path.lexists(s))
+                gone = (s for s in sorted(sources) if s == file or not os.path.lexists(s))
+                yield from ((None, Change("removed", source)) for source in gone)
 
     def vanished(self, paths: Sequence[str | Path]) -> Iterator[str]:
         """Stored documents beneath these paths whose files were not found there; what failed is not gone."""

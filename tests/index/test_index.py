@@ -1,0 +1,175 @@
+import threading
+from pathlib import Path
+
+import pytest
+
+from beige.errors import FingerprintError, LockedError, StoreError, UsageError
+from beige.index import Index, model_of
+from beige.index.manifest import Manifest
+from beige.models.checkpoint import open_checkpoint
+from beige.search import Searcher
+from tests.checkpoints import tiny_bert as make_tiny_bert
+from tests.standin import StandIn
+
+
+def test_opening_without_an_index_says_how_to_make_one(here: Path) -> None:
+    with pytest.raises(StoreError, match="beige index PATH --index nowhere"):
+        Index.open("nowhere")
+    assert not Path("nowhere").exists()
+    assert model_of("nowhere") is None
+
+
+def test_an_index_is_made_where_an_embedder_is_given(here: Path, embedder: StandIn) -> None:
+    with Index.open("new", embedder) as index:
+        assert index.count() == (0, 0)
+        assert index.manifest.fingerprint == embedder.fingerprint
+        assert index.background == 0
+    with Index.open("new") as index:
+        assert index.manifest.dimension == embedder.checkpoint.dimension
+        assert index.manifest.chunk_tokens == embedder.checkpoint.max_tokens
+    assert model_of("new") == str(embedder.checkpoint.path)
+
+
+def test_the_default_index(here: Path, embedder: StandIn, monkeypatch: pytest.MonkeyPatch) -> None:
+    Index.open(None, embedder).close()
+    assert (here / ".beige").is_dir()
+    monkeypatch.setenv("BEIGE_INDEX", "elsewhere")
+    Index.open(None, embedder).close()
+    assert (here / "elsewhere").is_dir()
+
+
+def test_another_model_is_refused_with_the_command_that_migrates(here: Path, embedder: StandIn, tmp_path: Path) -> None:
+    other = StandIn(open_checkpoint(make_tiny_bert(tmp_path / "other", seed=7)))
+    with Index.open("index", embedder) as index:
+        with pytest.raises(FingerprintError, match=r"beige index --rebuild --index index --model .*/other PATH"):
+            Searcher(index, other)
+        with pytest.raises(FingerprintError):
+            Index.open("index", other)
+        assert index.count() == (0, 0)
+
+
+def test_a_model_whose_files_have_changed_is_refused(here: Path, tmp_path: Path) -> None:
+    folder = make_tiny_bert(tmp_path / "model", seed=1)
+    Index.open("index", StandIn(open_checkpoint(folder))).close()
+    make_tiny_bert(folder, seed=2)
+    with pytest.raises(FingerprintError, match="another version of"):
+        Index.open("index", StandIn(open_checkpoint(folder)))
+
+
+def test_another_language_is_refused(here: Path, embedder: StandIn) -> None:
+    with Index.open("index", embedder, language="german") as index:
+        assert index.analyser.language == "german"
+    Index.open("index", embedder, language="german").close()
+    with pytest.raises(UsageError, match="--language german"):
+        Index.open("index", embedder, language="french")
+    with pytest.raises(UsageError, match="no stemmer"):
+        Index.open("new", embedder, language="klingon")
+    assert not Path("new").exists()
+
+
+def test_words_of_another_version_are_refused(here: Path, embedder: StandIn) -> None:
+    Index.open("index", embedder).close()
+    with Index.open("index") as index:
+        values = {name: getattr(index.manifest, name) for name in Manifest.__slots__}
+        index.store.manifest = Manifest(**values | {"analyser": "words-0/english"})
+        with pytest.raises(StoreError, match=r"words-0/english.*--rebuild"):
+            index.add(".")
+
+
+def sources(index: Index) -> list[str]:
+    return [stored.source for stored in index.store.documents()]
+
+
+def filled(embedder: StandIn, *names: str) -> None:
+    for name in names:
+        Path(name).write_text(f"text of {name}")
+    with Index.open("index", embedder) as index:
+        index.add(*names)
+
+
+def test_anew_replaces_the_old_index_at_the_end(here: Path, embedder: StandIn) -> None:
+    filled(embedder, "a.md", "b.md")
+    with Index.open("index") as old, Index.anew("index", embedder, language="german") as index:
+        index.add("b.md")
+        assert sources(old) == ["a.md", "b.md"], "searched until the new one is whole"
+        with pytest.raises(LockedError):
+            Index.open("index", embedder).add("a.md")
+    with Index.open("index") as index:
+        assert sources(index) == ["b.md"]
+        assert index.analyser.language == "german"
+        assert set(index.status().caches.values()) == {"current"}
+    with pytest.raises(StoreError, match="open it again"):
+        old.count()
+    assert not Path("index/rebuild").exists()
+
+
+def test_a_broken_rebuild_leaves_the_old_index(here: Path, embedder: StandIn) -> None:
+    filled(embedder, "a.md")
+    with pytest.raises(ZeroDivisionError), Index.anew("index", embedder) as index:
+        index.add("a.md", tell=lambda change: 1 / 0)
+    with Index.open("index", embedder) as index:
+        assert sources(index) == ["a.md"]
+        assert index.add("a.md").documents["unchanged"] == 1
+    assert not Path("index/rebuild").exists()
+
+
+def test_a_rebuild_takes_the_place_of_a_damaged_index(here: Path, embedder: StandIn) -> None:
+    filled(embedder, "a.md")
+    Path("index/index.sqlite").write_bytes(b"no database" * 1000)
+    assert model_of("index") is None
+    with Index.anew("index", embedder) as index:
+        index.add("a.md")
+    with Index.open("index") as index:
+        assert sources(index) == ["a.md"]
+
+
+def test_a_rebuild_of_nothing_is_a_new_index(here: Path, embedder: StandIn) -> None:
+    with Index.anew("index", embedder):
+        pass
+    with Index.open("index") as index:
+        assert index.count() == (0, 0)
+
+
+def test_a_lost_cache_is_rebuilt_and_said(here: Path, embedder: StandIn) -> None:
+    filled(embedder, "a.md", "b.md")
+    Path("index/dense.cache").unlink()
+    Path("index/bm25.cache").write_bytes(b"damaged")
+    with Index.open("index", embedder) as index:
+        assert index.status().caches == {"dense": "missing", "bm25": "damaged"}
+        with Searcher(index) as searcher:
+            assert len(searcher.search("text")) == 2
+        assert len(index.add("a.md").notices) == 2
+        assert index.status().caches == {"dense": "current", "bm25": "current"}
+
+
+def test_status(here: Path, embedder: StandIn) -> None:
+    filled(embedder, "a.md", "b.md")
+    with Index.open("index") as index:
+        status = index.status()
+    assert (status.path, status.documents, status.chunks) == ("index", 2, 2)
+    assert status.bytes >= Path("index/index.sqlite").stat().st_size
+    assert status.changed >= status.manifest.created
+
+
+def test_what_one_object_adds_another_sees(here: Path, embedder: StandIn) -> None:
+    filled(embedder, "a.md")
+    with Index.open("index") as reader, Searcher(reader, embedder) as searcher:
+        assert len(searcher.search("text")) == 1
+        filled(embedder, "b.md")
+        assert len(searcher.search("text")) == 2
+
+
+def test_searches_go_on_while_one_adds(here: Path, embedder: StandIn) -> None:
+    filled(embedder, "a.md")
+    for number in range(200):
+        (here / f"{number}.md").write_text(f"text of {number}")
+    with Index.open("index", embedder) as index, Searcher(index) as searcher:
+        thread = threading.Thread(target=lambda: index.add("."))
+        thread.start()
+        found = [len(searcher.search("text of", 1000))]
+        while thread.is_alive():
+            found.append(len(searcher.search("text of", 1000)))
+        thread.join()
+        found.append(len(searcher.search("text of", 1000)))
+    assert found == sorted(found)
+    assert found[-1] == 201

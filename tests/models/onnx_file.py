@@ -22,12 +22,11 @@ def write_bert(path: Path, tensors: Mapping[str, np.ndarray]) -> Path:
         module = name.removesuffix(".weight").replace(".", "/").replace("layer/", "layer.")
         node = f"/{module}/MatMul" if linear else f"/{module}/Add"
         kind = "MatMul" if linear else "Add"
-        nodes.append(
-            _text(1, f"in{number}") + _text(1, constant) + _text(2, f"out{number}") + _text(3, node) + _text(4, kind)
-        )
+        # A node whose value leaves the graph is known by the value's name: both have the node's.
+        nodes.append(_text(1, f"in{number}") + _text(1, constant) + _text(2, node) + _text(3, node) + _text(4, kind))
         constants.append(_tensor(constant, stored))
         inputs.append(_value(f"in{number}", (1, stored.shape[0]) if linear else stored.shape))
-        outputs.append(_value(f"out{number}", (1, stored.shape[1]) if linear else stored.shape))
+        outputs.append(_value(node, (1, stored.shape[1]) if linear else stored.shape))
     graph = b"".join(
         [
             *(_bytes(1, node) for node in nodes),

@@ -84,6 +84,8 @@ def _subject(gate: Gate) -> tuple[str, str, tuple[str, ...]]:
 def _read(path: Path) -> Iterator[Gate]:
     try:
         entries = json.loads(path.read_text(encoding="utf-8"))
+        if not isinstance(entries, list):
+            raise TypeError("a list is expected")
         for entry in entries:
             yield Gate(**{**entry, "capabilities": tuple(entry["capabilities"])})
     except FileNotFoundError:

@@ -167,6 +167,11 @@ class Analyser:
             return self._stemmer(language)(folded) or folded
 
 
+def language_of(name: str) -> str:
+    """The language of an analyser's name."""
+    return name.partition("/")[2]
+
+
 @cache
 def languages() -> tuple[str, ...]:
     """The languages that can be stemmed, by their Snowball names."""

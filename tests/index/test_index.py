@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from beige.errors import FingerprintError, LockedError, StoreError, UsageError
-from beige.index import Index, model_of
+from beige.index import Index, manifest_at
 from beige.index.manifest import Manifest
 from beige.models.checkpoint import open_checkpoint
 from beige.search import Searcher
@@ -16,7 +16,7 @@ def test_opening_without_an_index_says_how_to_make_one(here: Path) -> None:
     with pytest.raises(StoreError, match="beige index PATH --index nowhere"):
         Index.open("nowhere")
     assert not Path("nowhere").exists()
-    assert model_of("nowhere") is None
+    assert manifest_at("nowhere") is None
 
 
 def test_an_index_is_made_where_an_embedder_is_given(here: Path, embedder: StandIn) -> None:
@@ -27,7 +27,7 @@ def test_an_index_is_made_where_an_embedder_is_given(here: Path, embedder: Stand
     with Index.open("new") as index:
         assert index.manifest.dimension == embedder.checkpoint.dimension
         assert index.manifest.chunk_tokens == embedder.checkpoint.max_tokens
-    assert model_of("new") == str(embedder.checkpoint.path)
+    assert manifest_at("new").model == str(embedder.checkpoint.path)
 
 
 def test_the_default_index(here: Path, embedder: StandIn, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -96,11 +96,19 @@ def test_anew_replaces_the_old_index_at_the_end(here: Path, embedder: StandIn) -
             Index.open("index", embedder).add("a.md")
     with Index.open("index") as index:
         assert sources(index) == ["b.md"]
-        assert index.analyser.language == "german"
         assert set(index.status().caches.values()) == {"current"}
     with pytest.raises(StoreError, match="open it again"):
         old.count()
     assert not Path("index/rebuild").exists()
+
+
+def test_a_rebuild_keeps_the_language(here: Path, embedder: StandIn) -> None:
+    Index.open("index", embedder, language="german").close()
+    for language, kept in ((None, "german"), ("french", "french")):
+        with Index.anew("index", embedder, language=language):
+            pass
+        with Index.open("index") as index:
+            assert index.analyser.language == kept
 
 
 def test_a_broken_rebuild_leaves_the_old_index(here: Path, embedder: StandIn) -> None:
@@ -116,7 +124,7 @@ def test_a_broken_rebuild_leaves_the_old_index(here: Path, embedder: StandIn) ->
 def test_a_rebuild_takes_the_place_of_a_damaged_index(here: Path, embedder: StandIn) -> None:
     filled(embedder, "a.md")
     Path("index/index.sqlite").write_bytes(b"no database" * 1000)
-    assert model_of("index") is None
+    assert manifest_at("index") is None
     with Index.anew("index", embedder) as index:
         index.add("a.md")
     with Index.open("index") as index:

@@ -39,11 +39,12 @@ def run(
     from beige.documents.walk import find
     from beige.embedder import DEFAULT_MODEL, Embedder
     from beige.environment import default_index
-    from beige.index import Index, model_of
+    from beige.index import Index, manifest_at
 
     folder = Path(index or default_index())
     found = find(paths, folder)  # a misspelt path is said before the model is loaded
-    embedder = Embedder(model or model_of(folder) or DEFAULT_MODEL, precision=precision)
+    made = manifest_at(folder)
+    embedder = Embedder(model or (made.model if made else DEFAULT_MODEL), precision=precision)
     opened = (Index.anew if rebuild else Index.open)(folder, embedder, language=language)
     with opened as target, progress("documents") as bar:
         task = bar.add_task("indexing", total=None)

@@ -12,6 +12,7 @@ def run(
     as_json: bool = Json,
 ) -> None:
     """Show what an index holds, which model made it, and how its files are."""
+    from beige.analyser import language_of
     from beige.index import Index
 
     with Index.open(index) as opened:
@@ -27,7 +28,7 @@ def run(
             "chunks": f"{status.chunks:,} of at most {made.chunk_tokens} tokens",
             "model": f"{made.model}, {made.dimension} dimensions, {made.precision}",
             "fingerprint": made.fingerprint[:16],
-            "words": made.analyser.partition("/")[2],
+            "words": language_of(made.analyser),
             "on disk": f"{status.bytes / 1e6:,.1f} MB",
             "caches": ", ".join(f"{leg} {state}" for leg, state in status.caches.items()),
             "created": made.created,

@@ -2,4 +2,4 @@
 
 from beige.index.index import Index as Index
 from beige.index.index import Status as Status
-from beige.index.index import model_of as model_of
+from beige.index.index import manifest_at as manifest_at

@@ -13,7 +13,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
-from beige.analyser import DEFAULT_LANGUAGE, Analyser
+from beige.analyser import DEFAULT_LANGUAGE, Analyser, language_of
 from beige.environment import default_index
 from beige.errors import FingerprintError, StoreError, UsageError
 from beige.index.manifest import Leg, Manifest
@@ -100,7 +100,7 @@ class Index:
     @classmethod
     @contextmanager
     def anew(
-        cls, path: str | Path | None, embedder: "Embedder | str", *, language: str = DEFAULT_LANGUAGE
+        cls, path: str | Path | None, embedder: "Embedder | str", *, language: str | None = None
     ) -> Iterator[Self]:
         """An empty index that takes the place of the one at `path` when the block ends without an error.
 
@@ -109,15 +109,16 @@ class Index:
         Args:
             path: as for `open`.
             embedder: an `Embedder`, or the name of its model.
-            language: of the words that BM25 stems.
+            language: of the words that BM25 stems; None for the old index's, English where there is none.
 
         Raises:
             LockedError: another process writes to the index.
             UsageError: there is no stemmer for the language.
         """
         given = _embedder(embedder) if isinstance(embedder, str) else embedder
-        manifest = manifest_of(given, language)
         home = Path(default_index() if path is None else path).expanduser()
+        old = manifest_at(home)
+        manifest = manifest_of(given, language or (language_of(old.analyser) if old else DEFAULT_LANGUAGE))
         with replacement(home) as folder:
             SqliteStore.create(folder, manifest).close()
             with cls(folder, SqliteStore.open(folder), given, skip=home) as index:
@@ -156,8 +157,7 @@ class Index:
         Raises:
             StoreError: they were analysed by another version of Beige.
         """
-        language = self.manifest.analyser.partition("/")[2]
-        analyser = Analyser(language)
+        analyser = Analyser(language_of(self.manifest.analyser))
         if analyser.name != self.manifest.analyser:
             raise StoreError(
                 f"the words of the index {self.path} were analysed by another version of Beige "
@@ -259,11 +259,11 @@ def manifest_of(embedder: "Embedder", language: str) -> Manifest:
     )
 
 
-def model_of(path: str | Path | None) -> str | None:
-    """The model that made an index; None where there is no index, or none that can be read."""
+def manifest_at(path: str | Path | None) -> Manifest | None:
+    """The manifest of an index; None where there is no index, or none that can be read."""
     try:
         with Index.open(path) as index:
-            return index.manifest.model
+            return index.manifest
     except StoreError:
         return None
 

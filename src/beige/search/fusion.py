@@ -50,7 +50,7 @@ def _scaled(leg: Evidence) -> Floats:
     best = leg.scores.max(initial=leg.floor)
     if best <= leg.floor:  # the leg sees nothing related at all: it has no say
         return np.zeros_like(leg.scores)
-    return (leg.scores - np.float32(leg.floor)) / np.float32(best - leg.floor)
+    return np.asarray((leg.scores - leg.floor) / (best - leg.floor), np.float32)
 
 
 def reciprocal(legs: Sequence[Evidence], weights: Sequence[float], k: int = 60) -> Floats:

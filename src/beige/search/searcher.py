@@ -1,7 +1,9 @@
 """A query in, hits out: every leg's best chunks, fused, explained and marked."""
 
+import logging
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 
 import numpy as np
@@ -28,6 +30,17 @@ MOST = 1000
 
 MARKED = 0.1
 """A word of the query is marked if its IDF is at least this share of the highest: "the" and "of" are not."""
+
+
+_log = logging.getLogger("beige")
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class _Asked:
+    """The query as a leg reads it, and the leg's best chunks."""
+
+    query: Floats | Sparse
+    ranking: Ranking
 
 
 class Searcher:
@@ -81,42 +94,48 @@ class Searcher:
             raise UsageError(f"no leg {unknown[0]!r}; there are: {', '.join(LEGS)}")
         if not legs:
             raise UsageError(f"no leg to search; there are: {', '.join(LEGS)}")
-        queries, rankings = self._rank(query, legs, max(limit, DEPTH))
-        ids = np.unique(np.concatenate([ranking.ids for ranking in rankings.values()]))  # (n,)
-        evidence = {leg: self._evidence(leg, queries[leg], rankings[leg], ids) for leg in dict.fromkeys(legs)}
+        asked = self._ask_all(query, legs, max(limit, DEPTH))
+        ids = np.unique(np.concatenate([one.ranking.ids for one in asked.values()]))  # (n,)
+        evidence = {leg: self._evidence(leg, one, ids) for leg, one in asked.items()}
         alive = ~np.any([np.isnan(found.scores) for found in evidence.values()], axis=0)  # removed while we searched
         evidence = {leg: Evidence(f.scores[alive], f.ranks[alive], f.floor) for leg, f in evidence.items()}
         return self._hits(query, ids[alive], fuse(fusion, evidence, weights), evidence, limit)
 
-    def _rank(
-        self, query: str, legs: Sequence[str], depth: int
-    ) -> tuple[dict[str, Floats | Sparse], dict[str, Ranking]]:
-        """The query as each leg reads it, and each leg's best chunks; BM25 searches while the model embeds."""
-        queries: dict[str, Floats | Sparse] = {}
-        rankings: dict[str, Ranking] = {}
-        waiting = None
-        if "bm25" in legs:
-            queries["bm25"] = self._index.analyser.query(query)
-            waiting = self._pool.submit(self._index.store.top, "bm25", queries["bm25"], depth)
-        if "dense" in legs:
-            vector = (self._embedder or self._index.embedder).encode_query(query).dense
-            assert vector is not None
-            queries["dense"] = vector
-            rankings["dense"] = self._index.store.top("dense", vector, depth)
-        if waiting is not None:
-            rankings["bm25"] = waiting.result()
-        return queries, rankings
+    def _ask_all(self, query: str, legs: Sequence[str], depth: int) -> dict[str, _Asked]:
+        """Ask the legs at the same time: in a new process the one loads its stemmer while the other loads the model."""
+        first, *others = dict.fromkeys(legs)
+        waiting = {leg: self._pool.submit(self._ask, leg, query, depth) for leg in others}
+        return {first: self._ask(first, query, depth)} | {leg: asked.result() for leg, asked in waiting.items()}
 
-    def _evidence(self, leg: str, query: Floats | Sparse, ranking: Ranking, ids: Ids) -> Evidence:
+    def _ask(self, leg: str, query: str, depth: int) -> _Asked:
+        read = self._words if leg == "bm25" else self._vector
+        asked = read(query)
+        return _Asked(asked, self._index.store.top(leg, asked, depth))
+
+    def _words(self, query: str) -> Sparse:
+        return self._index.analyser.query(query)
+
+    def _vector(self, query: str) -> Floats:
+        embedder = self._embedder or self._index.embedder
+        found = embedder.encode_query(query)
+        if found.truncated:
+            _log.warning(
+                f"the query has {found.tokens} tokens and {embedder.checkpoint.name} reads "
+                f"{embedder.checkpoint.max_tokens}: what is beyond is searched by its words only"
+            )
+        assert found.dense is not None
+        return found.dense
+
+    def _evidence(self, leg: str, asked: _Asked, ids: Ids) -> Evidence:
         """What a leg says of the candidates of all legs, whose ids are (n,) ascending."""
         scores = np.full(len(ids), np.nan, np.float32)  # (n,)
         ranks = np.zeros(len(ids), np.int32)  # (n,)
-        found = np.searchsorted(ids, ranking.ids)
-        scores[found] = ranking.scores
-        ranks[found] = np.arange(1, len(ranking.ids) + 1)
+        found = np.searchsorted(ids, asked.ranking.ids)
+        scores[found] = asked.ranking.scores
+        ranks[found] = np.arange(1, len(found) + 1)
         missing = ranks == 0
         if missing.any():
-            scores[missing] = self._index.store.scores(leg, query, ids[missing])
+            scores[missing] = self._index.store.scores(leg, asked.query, ids[missing])
         return Evidence(scores, ranks, floor=self._index.background if leg == "dense" else 0.0)
 
     def _hits(

@@ -35,6 +35,7 @@ class Embedder:
 
     Attributes:
         checkpoint: the model's files.
+        affixes: by role, what goes before and after a text.
     """
 
     def __init__(
@@ -70,7 +71,7 @@ class Embedder:
                 raise UsageError(f"max_tokens is {max_tokens}; {checkpoint.name} takes 3 to {checkpoint.max_tokens}")
             checkpoint = dataclasses.replace(checkpoint, max_tokens=max_tokens)
         self.checkpoint: Checkpoint = checkpoint
-        self._affixes = {
+        self.affixes: Mapping[Role, tuple[str, str]] = {
             "query": _affixes(*_instructed(checkpoint.templates["query"], instruction)),
             "document": _affixes(checkpoint.templates["document"], None),
         }
@@ -107,6 +108,8 @@ class Embedder:
     @overload
     def encode_query(self, texts: list[str] | tuple[str, ...]) -> Embeddings: ...
     @overload
+    def encode_query(self, texts: Iterator[str]) -> Iterator[Embeddings]: ...
+    @overload
     def encode_query(self, texts: Iterable[str]) -> Embeddings | Iterator[Embeddings]: ...
     def encode_query(self, texts: Iterable[str]) -> Embedding | Embeddings | Iterator[Embeddings]:
         """`encode` with the role "query"."""
@@ -116,6 +119,8 @@ class Embedder:
     def encode_document(self, texts: str) -> Embedding: ...  # type: ignore[overload-overlap]  # a str is iterable
     @overload
     def encode_document(self, texts: list[str] | tuple[str, ...]) -> Embeddings: ...
+    @overload
+    def encode_document(self, texts: Iterator[str]) -> Iterator[Embeddings]: ...
     @overload
     def encode_document(self, texts: Iterable[str]) -> Embeddings | Iterator[Embeddings]: ...
     def encode_document(self, texts: Iterable[str]) -> Embedding | Embeddings | Iterator[Embeddings]:
@@ -130,6 +135,10 @@ class Embedder:
     def encode(
         self, texts: list[str] | tuple[str, ...], role: Role = ..., outputs: tuple[Output, ...] = ...
     ) -> Embeddings: ...
+    @overload
+    def encode(
+        self, texts: Iterator[str], role: Role = ..., outputs: tuple[Output, ...] = ...
+    ) -> Iterator[Embeddings]: ...
     @overload
     def encode(
         self, texts: Iterable[str], role: Role = ..., outputs: tuple[Output, ...] = ...
@@ -152,8 +161,8 @@ class Embedder:
             InputError: a text is no string; the error names its place, from 0.
             NotFiniteError: a vector is NaN or infinite; the error names the text's place.
         """
-        if role not in self._affixes:
-            raise UsageError(f"there is no role {role!r}: take one of {', '.join(self._affixes)}")
+        if role not in self.affixes:
+            raise UsageError(f"there is no role {role!r}: take one of {', '.join(self.affixes)}")
         for output in outputs:
             if output not in self.checkpoint.outputs:
                 raise UsageError(
@@ -171,7 +180,7 @@ class Embedder:
         return (self._gather(part, outputs) for part in sliced(rows, _BATCH))
 
     def _rows(self, texts: Iterable[object], role: Role, outputs: tuple[Output, ...]) -> Iterator[tuple[Raw, Tokens]]:
-        mine, engines = itertools.tee(self._tokens(texts, *self._affixes[role]))
+        mine, engines = itertools.tee(self._tokens(texts, *self.affixes[role]))
         return zip(self._engine.run(engines, outputs), mine, strict=False)  # the engine reads ahead, never `mine`
 
     def _tokens(self, texts: Iterable[object], prefix: str, suffix: str) -> Iterator[Tokens]:

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from safetensors.numpy import load_file
 
-from beige.models import catalogue
+from beige.models import catalogue, pull
 from beige.models.card import MavenFiles, ModelCard
 from tests.models import hub_server, onnx_file
 from tests.models.hub_server import Hub
@@ -70,6 +70,7 @@ def card(jar: Path, monkeypatch: pytest.MonkeyPatch) -> ModelCard:
         maven=MavenFiles(ARTIFACT, onnx=onnx, tokenizer=tokenizer, heads=4),
     )
     monkeypatch.setattr(catalogue, "CATALOGUE", (tiny,))
+    monkeypatch.setattr(pull, "CATALOGUE", (tiny,))
     return tiny
 
 

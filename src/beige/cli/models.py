@@ -38,13 +38,15 @@ def _table(title: str, cards: "list[ModelCard]", here: Mapping[str, Path]) -> "T
     from rich.table import Table
 
     embedders = any(card.outputs for card in cards)
-    table = Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, pad_edge=False)
+    table = Table(
+        title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, padding=(0, 2, 0, 0), pad_edge=False
+    )
     table.add_column("")
     table.add_column("model", no_wrap=True)
     for column in ("size", "vector", "tokens") if embedders else ("size", "tokens"):
         table.add_column(column, justify="right", no_wrap=True)
     for column in ("languages", "outputs", "licence") if embedders else ("languages", "licence"):
-        table.add_column(column)
+        table.add_column(column, overflow="fold")
     for card in cards:
         mark = "[green]●[/green]" if card.name in here else ""
         vector = [str(card.dimension)] if embedders else []

@@ -14,10 +14,10 @@ def run(
 
     pulled = pull(model)
     if as_json:
-        emit(
-            {"model": pulled.model, "path": str(pulled.path), "source": pulled.source, "files": dict(pulled.files)},
-        )
+        emit({"model": pulled.model, "path": str(pulled.path), "source": pulled.source, "files": dict(pulled.files)})
         return
     console = out()
-    console.print(f"[bold]{pulled.model}[/bold] from {pulled.source}, {len(pulled.files)} files verified")
-    console.print(str(pulled.path), soft_wrap=True)
+    console.print(
+        f"[bold]{pulled.model}[/bold] from {pulled.source}, {len(pulled.files)} files verified", soft_wrap=True
+    )
+    console.print(str(pulled.path), soft_wrap=True, markup=False)

@@ -31,7 +31,7 @@ class Checkpoint:
 
     Attributes:
         path: the folder.
-        name: the card's name, else the folder's.
+        name: the card's name, else the repository's id on the Hub, else the folder's name.
         card: what is known of it as a published checkpoint; None for a folder that the catalogue does not know.
         config: `config.json`.
         pooling: how hidden states become one vector.
@@ -131,7 +131,7 @@ def open_folder(path: Path, card: ModelCard | None = None) -> Checkpoint:
     positions = _positions(config)
     return Checkpoint(
         path=path,
-        name=card.name if card else path.name,
+        name=card.name if card else _name(path),
         card=card,
         config=config,
         pooling=pooling,
@@ -165,10 +165,19 @@ def open_checkpoint(name_or_path: str | Path, *, pull: bool = True) -> Checkpoin
 
 def _card_of(path: Path, architecture: str, dimension: int) -> ModelCard | None:
     try:
-        card = find_card(path.resolve().name)
+        card = find_card(_name(path))
     except ModelNotFoundError:
         return None
     return card if (card.architecture, card.dimension or dimension) == (architecture, dimension) else None
+
+
+def _name(path: Path) -> str:
+    """The folder's name; for a snapshot in the Hub's cache, the repository's id, for that folder's name is a hash."""
+    path = path.resolve()
+    repository = path.parent.parent.name
+    if path.parent.name == "snapshots" and repository.startswith("models--"):
+        return repository.removeprefix("models--").replace("--", "/", 1)
+    return path.name
 
 
 def _positions(config: Mapping[str, Any]) -> int:

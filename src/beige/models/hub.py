@@ -1,6 +1,8 @@
 """The Hub as a source, through `huggingface_hub` and into its cache, so that other tools find what was pulled."""
 
 import hashlib
+import re
+import shutil
 from collections.abc import Iterable
 from fnmatch import fnmatch
 from pathlib import Path
@@ -30,6 +32,8 @@ _DESCRIBED = (
     "colbert_linear.pt",
 )
 """What a checkpoint is made of; ONNX exports, pictures and weights of other frameworks are left where they are."""
+
+_DIGEST = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 
 
 def present(repository: str) -> Path | None:
@@ -101,11 +105,11 @@ def verify(snapshot: Path) -> None:
     """
     for file in sorted(path for path in snapshot.rglob("*") if path.is_file()):
         blob = file.resolve()
-        if len(blob.name) not in {40, 64}:
+        if not _DIGEST.fullmatch(blob.name):
             continue  # a cache on a file system without links keeps no names to check against
         if _digest(blob) != blob.name:
             blob.unlink()
-            file.unlink(missing_ok=True)
+            shutil.rmtree(snapshot)  # links alone; without one of its files a checkpoint must not look whole
             raise ChecksumError(f"{file.name} has not the checksum {blob.name} that the Hub lists; it was deleted")
 
 

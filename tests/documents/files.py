@@ -1,6 +1,5 @@
-"""Builders of small real files in every format, from the standard library (and pypdfium2 for PDF) alone."""
+"""Builders of small real files in every format, from the standard library alone."""
 
-import ctypes
 import zipfile
 from collections.abc import Mapping, Sequence
 from email.message import EmailMessage
@@ -71,7 +70,7 @@ def docx(path: Path, paragraphs: Sequence[tuple[int, str]]) -> Path:
 
 
 def pptx(path: Path, slides: Sequence[tuple[str, str]]) -> Path:
-    """A presentation of (title, body) slides."""
+    """A presentation of (title, body) slides; an empty title is none."""
     kind = "application/vnd.openxmlformats-officedocument.presentationml"
 
     def shape(number: int, place: str, text: str) -> str:
@@ -99,7 +98,7 @@ def pptx(path: Path, slides: Sequence[tuple[str, str]]) -> Path:
         }
         | {
             f"ppt/slides/slide{n}.xml": f"<p:sld {space}><p:cSld><p:spTree><p:nvGrpSpPr/><p:grpSpPr/>"
-            f"{shape(2, 'title', title)}{shape(3, 'body', body)}</p:spTree></p:cSld></p:sld>"
+            f"{shape(2, 'title', title) if title else ''}{shape(3, 'body', body)}</p:spTree></p:cSld></p:sld>"
             for n, (title, body) in enumerate(slides, 1)
         },
     )
@@ -133,10 +132,12 @@ def xlsx(path: Path, sheets: Mapping[str, Sequence[Sequence[str]]]) -> Path:
             "xl/_rels/workbook.xml.rels": _relations(
                 {f"r{n}": ("worksheet", f"worksheets/sheet{n}.xml") for n in numbers}
             ),
-            "xl/workbook.xml": f'<workbook xmlns="{_SHEET}" xmlns:r="{_RELATIONS}"><sheets>{listing}</sheets></workbook>',
+            "xl/workbook.xml": f'<workbook xmlns="{_SHEET}" xmlns:r="{_RELATIONS}"><sheets>{listing}</sheets>'
+            "</workbook>",
         }
         | {
-            f"xl/worksheets/sheet{n}.xml": f'<worksheet xmlns="{_SHEET}"><sheetData>{rows(cells)}</sheetData></worksheet>'
+            f"xl/worksheets/sheet{n}.xml": f'<worksheet xmlns="{_SHEET}"><sheetData>{rows(cells)}</sheetData>'
+            "</worksheet>"
             for n, cells in enumerate(sheets.values(), 1)
         },
     )
@@ -153,7 +154,8 @@ def epub(path: Path, title: str, chapters: Sequence[tuple[str, str]]) -> Path:
             "mimetype": "application/epub+zip",
             "META-INF/container.xml": '<?xml version="1.0"?>'
             '<container version="1.0" xmlns="urn:oasis:names:tc:opendocument:xmlns:container"><rootfiles>'
-            '<rootfile full-path="OEBPS/content.opf" media-type="application/oebps-package+xml"/></rootfiles></container>',
+            '<rootfile full-path="OEBPS/content.opf" media-type="application/oebps-package+xml"/></rootfiles>'
+            "</container>",
             "OEBPS/content.opf": '<?xml version="1.0"?><package xmlns="http://www.idpf.org/2007/opf" version="3.0" '
             'unique-identifier="id"><metadata xmlns:dc="http://purl.org/dc/elements/1.1/"><dc:identifier id="id">x'
             f"</dc:identifier><dc:title>{escape(title)}</dc:title><dc:language>en</dc:language></metadata>"
@@ -177,4 +179,59 @@ def eml(path: Path, subject: str, body: str, attachment: tuple[str, str] | None 
     if attachment:
         message.add_attachment(attachment[1], filename=attachment[0])
     path.write_bytes(bytes(message))
+    return path
+
+
+def pdf(
+    path: Path,
+    pages: Sequence[Sequence[str]],
+    outline: Sequence[tuple[str, int]] = (),
+    encrypted: bool = False,
+) -> Path:
+    """A PDF of pages of lines, with a flat outline of (title, page from 0).
+
+    An encrypted one names a password check that the empty password does not pass.
+    """
+    objects: list[str] = ["", "", "<</Type/Font/Subtype/Type1/BaseFont/Helvetica/Encoding/WinAnsiEncoding>>"]
+
+    def add(text: str) -> int:
+        objects.append(text)
+        return len(objects)
+
+    numbers = []
+    for lines in pages:
+        shown = "".join(
+            f"({line.replace(chr(92), chr(92) * 2).replace('(', chr(92) + '(').replace(')', chr(92) + ')')}) Tj T* "
+            for line in lines
+        )
+        stream = f"BT /F1 12 Tf 14 TL 72 720 Td {shown}ET"
+        content = add(f"<</Length {len(stream)}>>stream\n{stream}\nendstream")
+        numbers.append(
+            add(
+                f"<</Type/Page/Parent 2 0 R/MediaBox[0 0 612 792]/Contents {content} 0 R"
+                "/Resources<</Font<</F1 3 0 R>>>>>>"
+            )
+        )
+    extra = ""
+    if outline:
+        root = len(objects) + 1
+        objects.append(f"<</Type/Outlines/First {root + 1} 0 R/Last {root + len(outline)} 0 R/Count {len(outline)}>>")
+        for position, (title, page) in enumerate(outline):
+            links = (f"/Prev {root + position} 0 R" if position else "") + (
+                f"/Next {root + position + 2} 0 R" if position + 1 < len(outline) else ""
+            )
+            add(f"<</Title({title})/Parent {root} 0 R{links}/Dest[{numbers[page]} 0 R/Fit]>>")
+        extra = f"/Outlines {root} 0 R"
+    objects[0] = f"<</Type/Catalog/Pages 2 0 R{extra}>>"
+    objects[1] = f"<</Type/Pages/Count {len(pages)}/Kids[{' '.join(f'{n} 0 R' for n in numbers)}]>>"
+    body, places = "%PDF-1.4\n", []
+    for number, text in enumerate(objects, 1):
+        places.append(len(body))
+        body += f"{number} 0 obj\n{text}\nendobj\n"
+    secret = "/Encrypt<</Filter/Standard/V 1/R 2/P -4/O<{0}>/U<{0}>>>/ID[<{1}><{1}>]".format("7a" * 32, "00" * 16)
+    table = "".join(f"{place:010d} 00000 n \n" for place in places)
+    trailer = f"trailer<</Size {len(objects) + 1}/Root 1 0 R{secret if encrypted else ''}>>"
+    body_end = len(body)
+    body += f"xref\n0 {len(objects) + 1}\n0000000000 65535 f \n{table}{trailer}\nstartxref\n{body_end}\n%%EOF\n"
+    path.write_bytes(body.encode("latin-1"))
     return path

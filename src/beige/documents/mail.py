@@ -37,7 +37,10 @@ def _message(message: EmailMessage, blocks: Blocks, level: int) -> None:
     blocks.add("\n".join(f"{name}: {value}" for name in _HEADERS if (value := _header(message, name))))
     body = message.get_body(("plain", "html"))
     if body is not None:
-        text = decode(_bytes(body), body.get_content_charset())
+        try:
+            text = decode(_bytes(body), body.get_content_charset())
+        except InputError as error:
+            text = f"The body could not be read: {error}"
         if body.get_content_subtype() == "html":
             blocks.append(page(text), level)
         else:

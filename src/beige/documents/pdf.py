@@ -9,8 +9,8 @@ from typing import Any
 from beige.documents.content import Content, Heading, storable
 from beige.errors import InputError
 
-_HYPHEN = re.compile("\ufffe[ \t]*\n?")
-"""pdfium's mark for a word that was hyphenated at the end of a line."""
+_HYPHEN = re.compile("[\x02\ufffe][ \t]*\n?")
+"""pdfium's marks for a word that was hyphenated at the end of a line."""
 
 _SPACE = re.compile(r"\s+")
 

@@ -112,21 +112,24 @@ class Process:
                 self.partial = True
                 yield messages.unpack(message)
 
-    def kill(self) -> int:
-        """End it at once; returns its exit code.
+    def end(self) -> None:
+        """Have it end at once; its output ends too, so that whoever waits for it wakes. `close` must follow."""
+        self._process.kill()
+
+    def close(self) -> int:
+        """End it and let go of what it held; returns its exit code.
 
         Raises:
-            BeigeError: it never started.
+            BeigeError: it could not start.
         """
-        if not self.dead:
-            self._process.kill()
+        self._process.kill()
         code = self._process.wait()
         self._input.close()
         self._output.close()
         with self._errors:
             self._errors.seek(0)
             said = self._errors.read().decode("utf-8", "replace").strip()
-        if self.dead and not self._ready:
+        if code > 0 and not self._ready:
             raise errors.BeigeError(f"the process that reads files could not start: {said[-500:] or code}")
         return code
 

@@ -7,7 +7,7 @@ from beige.documents.content import Content, Heading
 from beige.documents.decoding import decode
 
 _LINE = re.compile(r"\r\n?|\n")
-_FRONT_MATTER = re.compile(r"\A---[ \t]*\r?\n(?:.*\r?\n)*?(?:---|\.\.\.)[ \t]*\r?\n")
+_FRONT_MATTER = re.compile(r"\A---[ \t]*(?:\r\n?|\n)(?:[^\r\n]*(?:\r\n?|\n))*?(?:---|\.\.\.)[ \t]*(?:\r\n?|\n)")
 
 
 def plain(data: bytes) -> Content:

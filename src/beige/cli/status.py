@@ -2,13 +2,11 @@
 
 from dataclasses import asdict
 
-import typer
-
-from beige.cli._terminal import Json, emit, facts
+from beige.cli._terminal import Json, Where, emit, facts
 
 
 def run(
-    index: str | None = typer.Option(None, help="The index's folder.  [default: BEIGE_INDEX, else .beige]"),
+    index: str | None = Where,
     as_json: bool = Json,
 ) -> None:
     """Show what an index holds, which model made it, and how its files are."""

@@ -29,7 +29,7 @@ class Evidence:
 
 
 def convex(legs: Sequence[Evidence], weights: Sequence[float]) -> Floats:
-    """The weighted mean of the legs' scores, each scaled so that its floor is 0 and its best candidate 1.
+    """The weighted mean of the legs' scores, each scaled so that what is not above its floor is 0 and its best is 1.
 
     Bruch, Gai and Ingber, "An Analysis of Fusion Functions for Hybrid Retrieval" (2023),
     https://arxiv.org/abs/2210.11934, with the theoretical minimum replaced by the leg's floor for dense legs, whose
@@ -40,7 +40,7 @@ def convex(legs: Sequence[Evidence], weights: Sequence[float]) -> Floats:
         weights: one a leg, not all 0.
 
     Returns:
-        The candidates' scores, at most 1, (n,).
+        The candidates' scores, from 0 to 1, (n,).
     """
     scaled = np.stack([_scaled(leg) for leg in legs])  # (legs, n)
     return (np.asarray(weights, np.float32) @ scaled / sum(weights)).astype(np.float32)
@@ -50,7 +50,7 @@ def _scaled(leg: Evidence) -> Floats:
     best = leg.scores.max(initial=leg.floor)
     if best <= leg.floor:  # the leg sees nothing related at all: it has no say
         return np.zeros_like(leg.scores)
-    return np.asarray((leg.scores - leg.floor) / (best - leg.floor), np.float32)
+    return np.asarray(np.maximum((leg.scores - leg.floor) / (best - leg.floor), 0), np.float32)
 
 
 def reciprocal(legs: Sequence[Evidence], weights: Sequence[float], k: int = 60) -> Floats:

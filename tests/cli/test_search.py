@@ -1,0 +1,95 @@
+"""`beige search`, as a program and as a person sees it."""
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from tests.documents import files
+
+
+@pytest.fixture
+def index(beige, here: Path, tiny_bert: Path) -> Path:
+    (here / "docs").mkdir()
+    (here / "docs/flow.md").write_text("# Flow\n\n## Boundary layers\n\nHeat flows from the plate.\n\nWater too.\n")
+    (here / "docs/stone.txt").write_text("A stone in the river. " * 3 + "\n")
+    (here / "docs/rows.jsonl").write_text('{"id": "one", "text": "the speed of light"}\n')
+    files.pdf(here / "docs/paper.pdf", [["nothing here"], ["a wing and an engine"]])
+    assert beige("index", "docs", "--model", tiny_bert).code == 0
+    return here
+
+
+def test_json(beige, index: Path) -> None:
+    done = beige("search", "boundary layers of heat", "--json", "--limit", "3")
+    assert done.code == 0
+    said = json.loads(done.out)
+    assert set(said) == {"query", "hits"}
+    assert said["query"] == "boundary layers of heat"
+    assert len(said["hits"]) == 3
+    for hit in said["hits"]:
+        assert set(hit) == {"score", "source", "locator", "text", "legs"}
+        assert set(hit["locator"]) == {"start", "end", "line_start", "line_end", "page", "headings"}
+        assert set(hit["legs"]) == {"dense", "bm25"}
+        assert all(set(leg) == {"rank", "score"} for leg in hit["legs"].values())
+    best = max(said["hits"], key=lambda hit: hit["legs"]["bm25"]["score"])
+    assert (best["source"], best["legs"]["bm25"]["rank"]) == ("docs/flow.md", 1)
+    assert best["locator"]["headings"] == ["Flow", "Boundary layers"]
+    assert [hit["score"] for hit in said["hits"]] == sorted((hit["score"] for hit in said["hits"]), reverse=True)
+
+
+def test_one_leg(beige, index: Path) -> None:
+    said = json.loads(beige("search", "engine", "--legs", "bm25", "--json").out)
+    assert [(hit["source"], hit["locator"]["page"], set(hit["legs"])) for hit in said["hits"]] == [
+        ("docs/paper.pdf", 2, {"bm25"})
+    ]
+    assert said["hits"][0]["score"] == said["hits"][0]["legs"]["bm25"]["score"]
+    assert len(json.loads(beige("search", "engine", "--legs", "dense", "--json").out)["hits"]) == 5
+
+
+def test_a_person_sees_where_and_why(beige, index: Path) -> None:
+    shown = beige("search", "stone river").out
+    assert re.search(r"^\d\.\d{3}  docs/stone\.txt:1$", shown, re.MULTILINE)
+    assert "A stone in the river." in shown
+    shown = beige("search", "engine", "--legs", "bm25").out
+    assert re.fullmatch(r"\d\.\d{3}  docs/paper\.pdf p\. 2\na wing and an engine\n\n", shown)
+    shown = beige("search", "heat", "--legs", "bm25").out
+    assert "docs/flow.md:1-7  Flow › Boundary layers\n# Flow\n## Boundary layers\nHeat flows from the plate.\n" in shown
+    assert beige("search", "zebra", "--legs", "bm25").out == "Nothing found.\n"
+
+
+def test_a_terminal_gets_links_and_marks(beige, index: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setenv("TERM", "xterm-256color")
+    shown = beige("search", "stone river", "--legs", "bm25").out
+    assert f"file://{index}/docs/stone.txt\x1b\\docs/stone.txt:1" in re.sub(r"\x1b\[[\d;]*m", "", shown)
+    assert re.search(r"A \x1b\[1;33mstone\x1b\[0m in the \x1b\[1;33mriver\x1b\[0m\.", shown)
+    shown = beige("search", "light", "--legs", "bm25").out
+    assert f"file://{index}/docs/rows.jsonl\x1b\\" in shown
+    assert "docs/rows.jsonl#one:1" in shown
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["  "], "the query is empty"),
+        (["x", "--legs", "dense,sparse"], "no leg 'sparse'; there are: dense, bm25"),
+        (["x", "--legs", ","], "no leg to search"),
+        (["x", "--limit", "-1"], "from 1 to 1000, not -1"),
+        (["x", "--limit", "1000000"], "from 1 to 1000, not 1000000"),
+        (["x", "--index", "nowhere"], "there is no index in nowhere"),
+    ],
+)
+def test_errors_are_one_sentence(beige, index: Path, arguments: list[str], said: str) -> None:
+    done = beige("search", *arguments)
+    assert (done.code, done.out) == (2, "")
+    assert re.fullmatch(rf"beige: .*{re.escape(said)}.*\n", done.err)
+
+
+def test_an_argument_is_any_bytes(beige, index: Path) -> None:
+    assert json.loads(beige("search", "stone \udcff", "--json").out)["query"] == "stone \ufffd"
+
+
+def test_a_query_that_is_cut_is_said(beige, index: Path, caplog: pytest.LogCaptureFixture) -> None:
+    assert json.loads(beige("search", "stone " * 500, "--json").out)["hits"]
+    assert "the query has 502 tokens" in caplog.text

@@ -47,6 +47,11 @@ def default_index() -> str:
     return os.environ.get(INDEX) or ".beige"
 
 
+def foreign(*names: str) -> str | None:
+    """The first of these variables that is set and not empty; their names, such as a provider's key, are others'."""
+    return next((value for name in names if (value := os.environ.get(name, "").strip())), None)
+
+
 def cores() -> int:
     """How many processors this process may use."""
     if hasattr(os, "sched_getaffinity"):

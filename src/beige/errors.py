@@ -52,6 +52,14 @@ class LockedError(StoreError):
     """Another process is writing to the index."""
 
 
+class RemoteError(BeigeError):
+    """A provider or a server refused, or did not answer as its kind does."""
+
+
+class BudgetError(BeigeError):
+    """A run would spend more on a provider than its limit, or nobody knows what it would spend."""
+
+
 class MissingExtraError(BeigeError):
     """A feature needs packages that are not installed; the text carries the install line."""
 

@@ -8,7 +8,7 @@ import csv
 import json
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +44,9 @@ class Retrieval:
         queries: texts by query id, those with judgements, in the order of the file.
         judgements: grades by query id and document id; the same queries.
         remarks: what is odd about the data, one sentence each, with counts.
+        candidates: by query id, the only documents that are ranked; empty where all are.
+        sources: by document id, where the documents are passages, what the judgements name; empty where it is the
+            document itself.
     """
 
     name: str
@@ -51,6 +54,8 @@ class Retrieval:
     queries: Mapping[str, str]
     judgements: Judgements
     remarks: tuple[str, ...] = ()
+    candidates: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    sources: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,9 +101,9 @@ def read_retrieval(folder: Path, split: str = "test") -> Retrieval:
         raise InputError(f"{folder} has no judgements {split!r}: {known}")
     documents = {
         key: Record(_text(row, "title", where, needed=False), _text(row, "text", where))
-        for key, row, where in _rows(folder / "corpus.jsonl")
+        for key, row, where in read_rows(folder / "corpus.jsonl")
     }
-    queries = {key: _text(row, "text", where) for key, row, where in _rows(folder / "queries.jsonl", full=True)}
+    queries = {key: _text(row, "text", where) for key, row, where in read_rows(folder / "queries.jsonl", full=True)}
     judgements, remarks = _judgements(folder / "qrels" / f"{split}.tsv", documents, queries)
     blank = sum(not record.whole for record in documents.values())
     if blank:
@@ -154,7 +159,7 @@ def _numbered(path: Path) -> Iterator[tuple[str, str]]:
             yield line.rstrip("\r\n"), f"{path}, line {number}"
 
 
-def _rows(path: Path, full: bool = False) -> Iterator[tuple[str, dict[str, Any], str]]:
+def read_rows(path: Path, full: bool = False) -> Iterator[tuple[str, dict[str, Any], str]]:
     """Id, object and place of each JSON line; with `full`, an empty text is an error."""
     seen: set[str] = set()
     for line, where in _numbered(path):

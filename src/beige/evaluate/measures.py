@@ -187,7 +187,15 @@ def spearman(first: ArrayLike, second: ArrayLike) -> float:
     rows = [np.asarray(row, np.float64) for row in (first, second)]
     if not all(np.isfinite(row).all() for row in rows):
         raise InputError("a correlation needs finite numbers")
-    return pearson(*(_ranks(row) for row in rows))
+    return pearson(*(ranks(row) for row in rows))
+
+
+def ranks(row: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Ranks from 1, (n,); equal numbers share the mean of their ranks."""
+    _, places, counts = np.unique(row, return_inverse=True, return_counts=True)
+    last = np.cumsum(counts)  # the last rank of each distinct number
+    middle: NDArray[np.float64] = last - (counts - 1) / 2
+    return middle[places]
 
 
 def _dcg(grades: Ranked) -> float:
@@ -207,11 +215,3 @@ def _unit(row: NDArray[np.float64]) -> NDArray[np.float64]:
     centred: NDArray[np.float64] = row - row.mean()  # (n,)
     centred /= np.abs(centred).max()
     return centred / np.linalg.norm(centred)
-
-
-def _ranks(row: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Ranks from 1; equal numbers share the mean of their ranks."""
-    _, places, counts = np.unique(row, return_inverse=True, return_counts=True)
-    last = np.cumsum(counts)  # the last rank of each distinct number
-    ranks: NDArray[np.float64] = (last - (counts - 1) / 2)[places]
-    return ranks

@@ -130,9 +130,8 @@ def _model(leg: str) -> Model:
             raise UsageError(f"{leg!r} names no model: write {leg}MODEL")
         return Model(_PREFIXES[prefix], name)
     if colon and not Path(leg).expanduser().is_dir():
-        raise UsageError(
-            f"{leg!r}: nothing is called {prefix!r}; there are {', '.join(_PREFIXES)}, and http://host/v1#MODEL"
-        )
+        known = ", ".join(f"{name}:MODEL" for name in _PREFIXES)
+        raise UsageError(f"{leg!r}: nothing is called {prefix!r}; there are {known} and http://host/v1#MODEL")
     return Model("beige", leg)
 
 

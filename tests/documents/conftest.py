@@ -1,5 +1,7 @@
 """A reader's recipe over the tiny tokenizer."""
 
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -16,3 +18,11 @@ def tokenizer(tiny_bert: Path) -> Path:
 @pytest.fixture(scope="session")
 def recipe(tokenizer: Path) -> Recipe:
     return Recipe(Splitter(tokenizer, 64))
+
+
+@pytest.fixture
+def public() -> Iterator[Path]:
+    """An empty folder that another user can enter, for tests that run as root and drop to one."""
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder).chmod(0o755)
+        yield Path(folder)

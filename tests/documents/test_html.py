@@ -4,7 +4,8 @@ import pytest
 
 from beige.documents.html import html, page
 
-PAGE = """<!doctype html><html><head><title>My  title</title><style>css{}</style><script>if (a<b) dropped()</script></head>
+PAGE = """<!doctype html><html><head><title>My  title</title><style>css{}</style>
+<script>if (a<b) dropped()</script></head>
 <body><header>headerword <a href="/x">linkword</a></header><nav>navword<h2>Menu</h2></nav><aside>asideword</aside>
 <h1>Top <em>em</em> &amp; more</h1>bareword in body
 <div>divword <span>spanword</span><div>inner_word b</div></div>

@@ -20,8 +20,8 @@ def outline(content: Content) -> list[tuple[int, str]]:
 
 def test_docx_keeps_every_character_and_its_headings(tmp_path: Path) -> None:
     paragraphs = [
-        (1, "Q & A"), (0, "Plain * star _x_ # 1. 中文 😀"), (0, "AT&T <b> 5>3 &lt; 'q' \"r\""), (2, "Deep"), (0, "Second."),
-        (0, "Second."), (1, "End"),
+        (1, "Q & A"), (0, "Plain * star _x_ # 1. 中文 😀"), (0, "AT&T <b> 5>3 &lt; 'q' \"r\""), (2, "Deep"),
+        (0, "Second."), (0, "Second."), (1, "End"),
     ]  # fmt: skip
     content = docx(files.docx(tmp_path / "a.docx", paragraphs).read_bytes())
     assert content.text.split("\n\n")[:-1] == [text for _, text in paragraphs]
@@ -79,13 +79,11 @@ def test_broken_files_are_refused(parse: Callable[[bytes], Content], harm: str, 
         "zip": files.write_zip(tmp_path / "z", {"other": "thing"}).read_bytes(),
         "ole": b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(600),
     }[harm]
-    try:
-        content = parse(data)
-    except InputError as error:
-        assert ("encrypted" if harm == "ole" else "broken") in str(error)
+    if harm == "zip" and parse is pptx:  # kreuzberg takes it for a presentation without slides
+        assert parse(data).text.strip() == ""
     else:
-        assert harm == "zip"
-        assert content.text.strip() == ""
+        with pytest.raises(InputError, match="encrypted" if harm == "ole" else "broken"):
+            parse(data)
 
 
 def bomb(declared: int | None) -> bytes:

@@ -172,9 +172,9 @@ def test_a_file_that_changes_while_it_is_read(
         assert "changes while it is read" in result.reason
 
 
-def test_a_file_that_may_not_be_read(tokenizer: Path, tmp_path: Path) -> None:
-    (tmp_path / "secret.md").write_text("words")
-    (tmp_path / "secret.md").chmod(0)
+def test_a_file_that_may_not_be_read(tokenizer: Path, public: Path) -> None:
+    (public / "secret.md").write_text("words")
+    (public / "secret.md").chmod(0)
     program = f"""
         import os
         from pathlib import Path
@@ -182,7 +182,7 @@ def test_a_file_that_may_not_be_read(tokenizer: Path, tmp_path: Path) -> None:
         from beige.documents.splitter import Splitter
         from beige.documents.walk import Found
         recipe = Recipe(Splitter(Path({str(tokenizer)!r})))
-        os.chdir({str(tmp_path)!r})
+        os.chdir({str(public)!r})
         if os.getuid() == 0: os.setuid(65534)
         print(*read(Found(Path("secret.md"), "secret.md", 0, 0), recipe))
     """

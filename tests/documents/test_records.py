@@ -40,7 +40,8 @@ def test_a_beir_record() -> None:
 def test_a_broken_line_is_named_by_its_number_and_the_others_go_on() -> None:
     found = read(
         records.json_lines,
-        b'\xef\xbb\xbf{"text": "one"}\n{"text": \n\n[1]\n{"text": "\xff"}\n{"text": NaN}\n{"text": {}}\n{"text": "last"}',
+        b'\xef\xbb\xbf{"text": "one"}\n{"text": \n\n[1]\n{"text": "\xff"}\n{"text": NaN}\n{"text": {}}\n'
+        b'{"text": "last"}',
     )
     names = [item.name if isinstance(item, Record) else -item.number for item in found]
     assert names == ["1", -2, -4, -5, -6, -7, "8"]

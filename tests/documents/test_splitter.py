@@ -80,8 +80,9 @@ def check(content: Content, chunks: tuple[Chunk, ...]) -> None:
 WRITING = st.lists(
     st.one_of(
         st.sampled_from(
-            ["word ", "boundary layer flow. ", "\n", "\n\n", "    ", "信息检索。", "e\u0301", "👩\u200d👩\u200d👧", "🇫🇷", "\r\n",
-             "- item\n", "1. item\n", "x" * 300, " " * 100, "Dr. Smith said. ", "؟ مرحبا ", "\u00a0", "…", "]);\n"]
+            ["word ", "boundary layer flow. ", "\n", "\n\n", "    ", "信息检索。", "e\u0301", "👩\u200d👩\u200d👧",
+             "🇫🇷", "\r\n", "- item\n", "1. item\n", "x" * 300, " " * 100, "Dr. Smith said. ", "؟ مرحبا ", "\u00a0", "…",
+             "]);\n"]
         ),
         st.text(max_size=8),
     ),

@@ -51,7 +51,7 @@ def test_a_file_elsewhere_has_its_absolute_path(here: Path, monkeypatch: pytest.
 
 def test_dots_after_a_link_mean_the_folder_that_it_leads_to(here: Path) -> None:
     plant(here, "far/away/in.md", "far/out.md", "out.md")
-    os.symlink("far/away", "link")
+    Path("link").symlink_to("far/away")
     assert source_of("link/../out.md") == "far/out.md"
 
 
@@ -81,7 +81,8 @@ def test_gitignore_agrees_with_git(here: Path) -> None:
     ]  # fmt: skip
     plant(here, *names)
     (here / ".gitignore").write_text(
-        "*.log\n!keep.log\n/top.md\nbuild/\n# comment\n\nodd\\ name.md\ndoc/**/c.md\nout/*\n!out/inner\n\\\nx\\[1\\].md\r\n"
+        "*.log\n!keep.log\n/top.md\nbuild/\n# comment\n\nodd\\ name.md\ndoc/**/c.md\nout/*\n!out/inner\n"
+        "\\\nx\\[1\\].md\r\n"
     )
     (here / "sub/.gitignore").write_text("*.tmp\n!keep.tmp\n!a.log\n")
     (here / "sub/deep/.gitignore").write_text("!kept/\n!kept/z.tmp\n")
@@ -104,11 +105,11 @@ def test_gitignore_binds_neither_the_named_path_nor_from_above(here: Path) -> No
 
 def test_links_are_followed_where_named_and_not_in_a_walk(here: Path) -> None:
     plant(here, "real/a.md", "tree/b.md")
-    os.symlink("..", "tree/loop")
-    os.symlink("../real", "tree/away")
-    os.symlink("../real/a.md", "tree/file.md")
-    os.symlink("self", "self")
-    os.symlink("nowhere", "dangling")
+    Path("tree/loop").symlink_to("..")
+    Path("tree/away").symlink_to("../real")
+    Path("tree/file.md").symlink_to("../real/a.md")
+    Path("self").symlink_to("self")
+    Path("dangling").symlink_to("nowhere")
     assert sources("tree") == ["tree/b.md"]
     assert sources("tree/away", "tree/file.md") == ["tree/away/a.md", "tree/file.md"]
     loop, dangling = find(["self", "dangling"])
@@ -171,24 +172,19 @@ def test_folders_deeper_than_python_calls(here: Path) -> None:
     subprocess.run(["rm", "-rf", "d"], check=True)  # pytest's own clean-up nests too deeply
 
 
-def test_what_may_not_be_read_is_reported(here: Path) -> None:
-    plant(here, "open.md", "shut/a.md", "secret")
-    os.chmod("shut", 0)
-    os.chmod("secret", 0)
-    os.chmod(here, 0o755)
-    program = f"""
+def test_what_may_not_be_read_is_reported(public: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(public)
+    plant(public, "open.md", "shut/a.md", "secret")
+    Path("shut").chmod(0)
+    Path("secret").chmod(0)
+    program = """
         import os
-        os.chdir({str(here)!r})
         from beige.documents.walk import find
-        for module in ("beige.documents.formats", "encodings.idna"): __import__(module)
         if os.getuid() == 0: os.setuid(65534)
         for found in find(["."]): print(type(found).__name__, found.source, getattr(found, "reason", ""))
     """
-    for parent in here.parents[: len(here.parents) - 2]:
-        if parent.stat().st_uid == os.getuid():
-            parent.chmod(parent.stat().st_mode | 0o055)
     done = subprocess.run([sys.executable, "-c", textwrap.dedent(program)], capture_output=True, text=True, check=True)
-    os.chmod("shut", 0o700)
+    Path("shut").chmod(0o700)
     assert done.stdout.splitlines() == [
         "Found open.md ",
         "Failure secret it cannot be read: Permission denied",

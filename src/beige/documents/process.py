@@ -20,6 +20,9 @@ from beige.documents.walk import Found
 _PIPE = 1 << 20
 """Bytes of answers that may wait for the reader, where the system lets a pipe be that large."""
 
+_DYING = 5.0
+"""Seconds between a worker's last word and its end."""
+
 _START = "import sys, json; sys.path[:] = json.loads(sys.argv[1]); from beige.documents.worker import main; main()"
 """The worker's program. It gets the reader's import path without the current folder, which Python's own would begin
 with: a file among the documents must not pose as a module."""
@@ -122,6 +125,9 @@ class Process:
         Raises:
             BeigeError: it could not start.
         """
+        if self.dead:  # let it finish dying: its exit code says why
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self._process.wait(_DYING)
         self._process.kill()
         code = self._process.wait()
         self._input.close()
@@ -130,7 +136,8 @@ class Process:
             self._errors.seek(0)
             said = self._errors.read().decode("utf-8", "replace").strip()
         if code > 0 and not self._ready:
-            raise errors.BeigeError(f"the process that reads files could not start: {said[-500:] or code}")
+            reason = said.splitlines()[-1] if said else f"it ended with exit code {code}"
+            raise errors.BeigeError(f"the process that reads files could not start: {reason}")
         return code
 
     def _write(self, message: bytes) -> None:

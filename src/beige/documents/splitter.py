@@ -20,7 +20,7 @@ from pathlib import Path
 
 from beige.documents.chunk import Chunk, Locator
 from beige.documents.content import Content
-from beige.errors import UsageError
+from beige.errors import CheckpointError, UsageError
 
 CHUNK_TOKENS = 256
 """Tokens of a chunk with its heading path and the model's special tokens; `docs/` has the measurements."""
@@ -102,13 +102,17 @@ class Splitter:
         chunk_tokens: most tokens of a chunk, with its heading path and the special tokens.
 
     Raises:
+        CheckpointError: the tokenizer cannot be read.
         UsageError: `chunk_tokens` leaves no room for a text.
     """
 
     def __init__(self, tokenizer: Path, chunk_tokens: int = CHUNK_TOKENS) -> None:
         from tokenizers import Tokenizer
 
-        self._tokenizer = Tokenizer.from_file(str(tokenizer))
+        try:
+            self._tokenizer = Tokenizer.from_file(str(tokenizer))
+        except Exception as error:  # the library raises nothing narrower
+            raise CheckpointError(f"the tokenizer {tokenizer} cannot be read: {error}; pull the model again") from None
         self._tokenizer.no_truncation()  # with it on, a text of any length counts as one chunk
         self._tokenizer.no_padding()
         self._room = chunk_tokens - self._tokenizer.num_special_tokens_to_add(False)

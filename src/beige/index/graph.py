@@ -43,17 +43,20 @@ class Graph:
     def candidates(self, query: Floats, k: int, alive: Alive) -> Ids:
         """The ids of about the k best living vectors, those that tie with the last of them and some more."""
         wanted = k + _SPARE
-        ask = min(wanted + len(alive) - int(np.count_nonzero(alive)), 2 * wanted, len(self.ids))
+        ask = min(wanted + len(alive) - int(np.count_nonzero(alive)), 2 * wanted)
         while True:
-            matches = self._index.search(query, ask)
+            # A graph does not lead everywhere, least of all among equals: who wants most of it looks at all of it.
+            everything = 4 * ask >= len(self.ids)
+            ask = len(self.ids) if everything else ask
+            matches = self._index.search(query, ask, exact=everything)
             keys = matches.keys.astype(np.int64)
             living = alive[np.searchsorted(self.ids, keys)]
             distances = matches.distances[living]  # ascending
             # The dead may crowd around the query, and ties may go on beyond what was found: look further.
-            if ask == len(self.ids) or (len(distances) >= wanted and distances[k - 1] < distances[-1]):
+            if everything or (len(distances) >= wanted and distances[k - 1] < distances[-1]):
                 found: Ids = keys[living]
                 return found
-            ask = min(ask * 4, len(self.ids))
+            ask *= 4
 
 
 class GraphBuilder:

@@ -14,7 +14,6 @@ from beige.models.catalogue import CATALOGUE
 
 @pytest.fixture
 def runner(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> CliRunner:
-    monkeypatch.setenv("COLUMNS", "110")
     monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path))
     return CliRunner()
 
@@ -25,12 +24,16 @@ def app(module: object) -> typer.Typer:
     return made
 
 
-def test_the_table_names_every_model_and_what_it_is(runner: CliRunner) -> None:
+@pytest.mark.parametrize("width", ["80", "120"])
+def test_the_table_names_every_model_and_what_it_is(
+    runner: CliRunner, monkeypatch: pytest.MonkeyPatch, width: str
+) -> None:
+    monkeypatch.setenv("COLUMNS", width)
     result = runner.invoke(app(models), [])
     assert result.exit_code == 0
     lines = result.stdout.splitlines()
     for card in CATALOGUE:
-        (line,) = [line for line in lines if f" {card.name} " in line]
+        (line,) = [line for line in lines if line.split()[:1] == [card.name]]
         assert str(card.max_tokens) in line
         assert card.licence in line
         assert "●" not in line
@@ -52,8 +55,8 @@ def test_a_model_that_is_here_is_marked(runner: CliRunner, beige_home: Path, bge
     (beige_home / "models").mkdir()
     (beige_home / "models" / "bge-small-en-v1.5").symlink_to(bge_small)
     table = runner.invoke(app(models), []).stdout
-    marked = [line.split()[1] for line in table.splitlines() if "●" in line]
-    assert marked == ["bge-small-en-v1.5", "on"]  # the second is the legend
+    marked = [line.split()[0] for line in table.splitlines() if "●" in line]
+    assert marked == ["bge-small-en-v1.5", "●"]  # the second is the legend
     (entry,) = [entry for entry in json.loads(runner.invoke(app(models), ["--json"]).stdout) if entry["path"]]
     assert entry["path"] == str(beige_home / "models" / "bge-small-en-v1.5")
 

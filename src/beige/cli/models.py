@@ -25,7 +25,8 @@ def run(as_json: bool = Json) -> None:
         return
     console = out()
     for kind, title in (("embedder", "Embedders"), ("reranker", "Rerankers")):
-        console.print(_table(title, [card for card in CATALOGUE if card.kind == kind], here))
+        cards = [card for card in CATALOGUE if card.kind == kind]
+        console.print(_table(title, cards, here, narrow=kind == "embedder" and console.width < 100), "")
     console.print("[green]●[/green] on this machine; any other comes with [bold]beige pull MODEL[/bold]")
 
 
@@ -33,28 +34,36 @@ def _path(folder: Path | None) -> str | None:
     return str(folder) if folder else None
 
 
-def _table(title: str, cards: "list[ModelCard]", here: Mapping[str, Path]) -> "Table":
+def _table(title: str, cards: "list[ModelCard]", here: Mapping[str, Path], *, narrow: bool) -> "Table":
     from rich import box
     from rich.table import Table
 
     embedders = any(card.outputs for card in cards)
     table = Table(
-        title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, padding=(0, 2, 0, 0), pad_edge=False
+        title=title,
+        title_justify="left",
+        title_style="bold",
+        box=box.SIMPLE_HEAD,
+        show_edge=False,
+        padding=0 if narrow else (0, 1, 0, 0),
     )
-    table.add_column("")
-    table.add_column("model", no_wrap=True)
-    for column in ("size", "vector", "tokens") if embedders else ("size", "tokens"):
+    table.add_column("model", width=32 if narrow else None)
+    for column in ("size", "dim", "tokens") if embedders else ("size", "tokens"):
         table.add_column(column, justify="right", no_wrap=True)
-    for column in ("languages", "outputs", "licence") if embedders else ("languages", "licence"):
-        table.add_column(column, overflow="fold")
+    table.add_column("languages", width=9 if narrow else None)
+    if embedders:
+        table.add_column("outputs", width=7 if narrow else None)
+    table.add_column("licence")
     for card in cards:
-        mark = "[green]●[/green]" if card.name in here else ""
-        vector = [str(card.dimension)] if embedders else []
+        name = f"{card.name} [green]●[/green]" if card.name in here else card.name
+        dimension = [str(card.dimension)] if embedders else []
         outputs = [" ".join(card.outputs)] if embedders else []
-        size = [_size(card.size), *vector, str(card.max_tokens)]
-        table.add_row(mark, card.name, *size, " ".join(card.languages), *outputs, card.licence)
+        languages = " ".join("100+" if language == "multilingual" else language for language in card.languages)
+        table.add_row(name, _size(card.size), *dimension, str(card.max_tokens), languages, *outputs, card.licence)
     return table
 
 
 def _size(count: int) -> str:
-    return f"{count / 1e9:.1f} GB" if count >= 1e9 else f"{count / 1e6:.0f} MB"
+    if count < 1e9:
+        return f"{count / 1e6:.0f} MB"
+    return f"{count / 1e9:.{1 if count < 1e10 else 0}f} GB"

@@ -89,11 +89,11 @@ class Checkpoint:
         file = self.path / TOKENIZER
         if not file.is_file():
             raise CheckpointError(f"{self.path} holds no {TOKENIZER}: save it with a fast tokenizer, or pull it again")
-        tokenizer = Tokenizer(file, self.max_tokens, int(self.config.get("pad_token_id") or 0))
-        rows = self.config.get("vocab_size")
-        if rows is not None and tokenizer.vocabulary_size > rows:
+        tokenizer = Tokenizer(file, self.max_tokens, _count(self.path, self.config, "pad_token_id"))
+        rows = _count(self.path, self.config, "vocab_size")
+        if rows and tokenizer.vocabulary_size > rows:
             raise CheckpointError(
-                f"{file} has {tokenizer.vocabulary_size} tokens the model {rows}: they are not of one checkpoint"
+                f"{file} has {tokenizer.vocabulary_size} tokens, the model {rows}: they are not of one checkpoint"
             )
         return tokenizer
 
@@ -111,9 +111,9 @@ def open_folder(path: Path, card: ModelCard | None = None) -> Checkpoint:
         CheckpointError: `config.json` is missing, or a file is damaged or asks for what Beige does not run.
     """
     config = read_json(path / CONFIG)
-    if "model_type" not in config:
+    if not isinstance(config.get("model_type"), str):
         raise CheckpointError(f"{path} is no checkpoint: its {CONFIG} is missing or names no model_type")
-    dimension = int(config.get("hidden_size") or 0)
+    dimension = _count(path, config, "hidden_size")
     card = card or _card_of(path, config["model_type"], dimension)
     said = read_settings(path)
     known: dict[str, Any] = {"pooling": None, "max_tokens": None}
@@ -128,7 +128,7 @@ def open_folder(path: Path, card: ModelCard | None = None) -> Checkpoint:
     if pooling is None:
         pooling = "cls"
         _warn(f"{path}: no file says how to pool; CLS is taken, as in the BGE family")
-    positions = _positions(config)
+    positions = _positions(path, config)
     return Checkpoint(
         path=path,
         name=card.name if card else _name(path),
@@ -180,14 +180,22 @@ def _name(path: Path) -> str:
     return path.name
 
 
-def _positions(config: Mapping[str, Any]) -> int:
+def _positions(path: Path, config: Mapping[str, Any]) -> int:
     """How many tokens the position table holds; RoBERTa's begins after the padding id."""
-    rows = int(config.get("max_position_embeddings") or 0)
+    rows = _count(path, config, "max_position_embeddings")
     if "roberta" in config["model_type"]:
-        rows -= int(config.get("pad_token_id") or 0) + 1
+        rows -= _count(path, config, "pad_token_id") + 1
     if rows < 1:
-        raise CheckpointError(f"{CONFIG} states no max_position_embeddings: pull the checkpoint again")
+        raise CheckpointError(f"{path / CONFIG} says nothing of max_position_embeddings: pull the checkpoint again")
     return rows
+
+
+def _count(path: Path, config: Mapping[str, Any], key: str) -> int:
+    """A number of the configuration; 0 where it says nothing."""
+    value = config.get(key) or 0
+    if not isinstance(value, int) or value < 0:
+        raise CheckpointError(f"{path / CONFIG} says {key} {value!r}, which is no number: pull the checkpoint again")
+    return value
 
 
 def _outputs(path: Path) -> tuple[Output, ...]:

@@ -60,6 +60,14 @@ def test_an_index_is_not_made_over_another(folder: Path) -> None:
         check_equal(store, plain)
 
 
+def test_a_folder_may_have_any_name(tmp_path: Path) -> None:
+    folder = tmp_path / "a?b#c %41 'ü'"
+    plain = fill(folder)
+    with SqliteStore.open(folder, write=True) as store:
+        check_equal(store, plain, ks=(3,))
+    assert [path.name for path in tmp_path.iterdir()] == [folder.name]
+
+
 def test_a_database_of_something_else_is_refused(folder: Path) -> None:
     folder.mkdir()
     with closing(sqlite3.connect(folder / DATABASE)) as connection:

@@ -1,4 +1,4 @@
-"""The file of a cache: arrays, then a description of them, then a trailer; immutable once it has its name.
+"""The file of a cache: arrays, a description of them, its length, a trailer; immutable once it has its name.
 
 The description comes last so that arrays of unknown length can be written as they come. Every byte before the trailer
 is under a CRC-32, checked when the file is opened: what is mapped afterwards is read without further checks.
@@ -23,7 +23,8 @@ from beige.index.database import Change
 MAGIC = b"beigecache\x00\x01"
 """Its last byte is the format's version."""
 
-_TRAILER = struct.Struct("<QI12s")
+_LENGTH = struct.Struct("<Q")
+_TRAILER = struct.Struct("<I12s")
 _ALIGNMENT = 64
 _BLOCK = 1 << 22
 
@@ -59,8 +60,8 @@ def read(path: Path) -> CacheFile:
         if end < 0:
             raise DamagedCacheError(f"{path} is too short")
         file.seek(end)
-        length, checksum, magic = _TRAILER.unpack(file.read())
-        if magic != MAGIC or length > end:
+        checksum, magic = _TRAILER.unpack(file.read())
+        if magic != MAGIC:
             raise DamagedCacheError(f"{path} is not a cache of this version, or was cut")
         # Read and not mapped: pages that no search needs must not count as this process's memory.
         file.seek(0)
@@ -70,6 +71,8 @@ def read(path: Path) -> CacheFile:
         if found != checksum:
             raise DamagedCacheError(f"{path} fails its checksum")
         whole = memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
+    end -= _LENGTH.size
+    (length,) = _LENGTH.unpack_from(whole, end)
     description = json.loads(bytes(whole[end - length : end]))
     arrays = {
         name: np.frombuffer(whole, _dtype(dtype), int(np.prod(shape)), offset).reshape(shape)
@@ -126,8 +129,8 @@ class CacheWriter:
         try:
             if error is None:
                 description = json.dumps(self._description).encode("ascii")
-                self._write(description)
-                self._file.write(_TRAILER.pack(len(description), self._checksum, MAGIC))
+                self._write(description + _LENGTH.pack(len(description)))
+                self._file.write(_TRAILER.pack(self._checksum, MAGIC))
                 self._file.flush()
                 os.fsync(self._file.fileno())
                 self._file.close()

@@ -189,6 +189,11 @@ class SqliteStore:
         with self._reading() as reading:
             return reading.count()
 
+    def caches(self) -> dict[str, str]:
+        """Each leg's cache: "current", "behind" (what is newer is read from the database), "missing" or "damaged"."""
+        with self._reading() as reading:
+            return {name: cache.state(reading) for name, cache in self._legs.items()}
+
     def update_manifest(self, **changes: Any) -> None:
         """Replace values of the manifest.
 
@@ -215,9 +220,11 @@ class SqliteStore:
     def close(self) -> None:
         """Let go of files and locks; what was upserted is already durable."""
         writer, self._writer = self._writer, None
-        if writer is not None:
-            writer.finish()
-        self._undo.close()
+        try:
+            if writer is not None:
+                writer.finish()
+        finally:
+            self._undo.close()
 
     def __enter__(self) -> Self:
         return self

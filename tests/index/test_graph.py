@@ -1,0 +1,75 @@
+"""Recall of the graph, in a store, through its life."""
+
+from pathlib import Path
+
+import numpy as np
+
+from beige.index.cache_file import read
+from beige.index.sqlite_store import SqliteStore
+from beige.index.store import Entry
+from beige.values import Floats, Sparse
+from tests.index.samples import entry, manifest
+
+DIMENSION, CHUNKS = 48, 4
+
+
+def clustered(rng: np.random.Generator, count: int) -> Floats:
+    """Unit vectors in sixty bunches, as texts of as many subjects are."""
+    centres = np.random.default_rng(0).standard_normal((60, DIMENSION))
+    vectors = centres[rng.integers(0, 60, count)] + 0.7 * rng.standard_normal((count, DIMENSION))
+    return (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32)
+
+
+def recall(store: SqliteStore, kept: dict[str, Floats], queries: Floats) -> float:
+    places = [(source, position) for source in kept for position in range(CHUNKS)]
+    scores = np.concatenate(list(kept.values())) @ queries.T  # (n, q)
+    found = 0
+    for query, column in zip(queries, scores.T, strict=True):
+        best = {places[row] for row in np.argsort(-column)[:10]}
+        found += len(best & {(p.source, p.position) for p in store.fetch(store.top("dense", query, 10).ids)})
+    return found / (10 * len(queries))
+
+
+def test_recall_through_growth_edits_deletions_and_reopenings(tmp_path: Path) -> None:
+    rng = np.random.default_rng(1)
+    queries = clustered(rng, 60)
+    nothing = (Sparse(np.empty(0, np.uint32), np.empty(0, np.float32)),) * CHUNKS
+    kept: dict[str, Floats] = {}
+
+    def put(store: SqliteStore, numbers: list[int]) -> None:
+        for start in range(0, len(numbers), 50):
+            batch = {f"doc{number}": clustered(rng, CHUNKS) for number in numbers[start : start + 50]}
+            store.upsert(
+                [
+                    Entry(entry(source, 0, CHUNKS).document, {"dense": vectors, "bm25": nothing, "sparse": nothing})
+                    for source, vectors in batch.items()
+                ]
+            )
+            kept.update({source: vectors.astype(np.float16).astype(np.float32) for source, vectors in batch.items()})
+
+    folder = tmp_path / "index"
+    with SqliteStore.create(folder, manifest(DIMENSION), exact_rows=800, tail_rows=250) as store:
+        put(store, list(range(150)))
+        assert read(folder / "dense.cache").kind == "matrix"
+        assert recall(store, kept, queries) == 1
+        put(store, list(range(150, 1000)))
+        assert read(folder / "dense.cache").kind == "graph"
+        assert recall(store, kept, queries) >= 0.97
+    for _ in range(3):
+        with SqliteStore.open(folder, write=True, exact_rows=800, tail_rows=250) as store:
+            put(store, rng.permutation(1000)[:200].tolist())
+            gone = [f"doc{number}" for number in rng.integers(0, 1000, 30)]
+            store.delete(gone)
+            kept = {source: vectors for source, vectors in kept.items() if source not in gone}
+            assert recall(store, kept, queries) >= 0.97
+        with SqliteStore.open(folder, exact_rows=800) as reader:
+            assert recall(reader, kept, queries) >= 0.97
+    with SqliteStore.open(folder, write=True, exact_rows=800, tail_rows=250) as store:
+        few = sorted(kept)[90:]
+        store.delete(few)
+        kept = {source: vectors for source, vectors in kept.items() if source not in set(few)}
+        # Every neighbour that the graph knew may be dead: it must look past them.
+        assert recall(store, kept, queries) >= 0.97
+        store.merge()
+        assert read(folder / "dense.cache").kind == "matrix"
+        assert recall(store, kept, queries) == 1

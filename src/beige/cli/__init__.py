@@ -1,6 +1,6 @@
 """The command line: parsing, tables, progress bars; no logic.
 
-One file a command; `COMMANDS` is the table of them. A command's module imports only typer and the standard library at
+One file a command; `EXAMPLES` is the table of them. A command's module imports only typer and the standard library at
 its top, so that `beige --help` is quick; what does the work is imported inside the command.
 """
 
@@ -12,17 +12,17 @@ import typer
 
 from beige.errors import BeigeError
 
-COMMANDS = (
-    ("models", "models"),
-    ("pull", "pull"),
-    ("embed", "embed"),
-    ("index", "index"),
-    ("search", "search"),
-    ("status", "status"),
-    ("doctor", "doctor"),
-    ("bench", "bench"),
-)
-"""Each command's name and the module of `beige.cli` whose function `run` it is, in the order that help shows."""
+EXAMPLES = {
+    "models": "beige models",
+    "pull": "beige pull bge-small-en-v1.5",
+    "embed": "beige embed lines.txt --output vectors.npy",
+    "index": "beige index docs/ README.md",
+    "search": "beige search 'how are files parsed?' --limit 5",
+    "status": "beige status --json",
+    "doctor": "beige doctor",
+    "bench": "beige bench --precision fp32",
+}
+"""Each command with an example, in the order that help shows; its module of `beige.cli` has the same name."""
 
 
 def build(command: str | None = None) -> typer.Typer:
@@ -42,8 +42,9 @@ def build(command: str | None = None) -> typer.Typer:
         context_settings={"help_option_names": ["-h", "--help"]},
     )
     app.callback()(_options)
-    for name, module in [known for known in COMMANDS if known[0] == command] or COMMANDS:
-        app.command(name)(importlib.import_module(f"beige.cli.{module}").run)
+    for name in [command] if command in EXAMPLES else EXAMPLES:
+        run = importlib.import_module(f"beige.cli.{name}").run
+        app.command(name, epilog=f"Example: [bold]{EXAMPLES[name]}[/bold]")(run)
     return app
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from beige.errors import ChecksumError, ModelNotFoundError, SourceError
+from beige.errors import CheckpointError, ChecksumError, ModelNotFoundError, SourceError
 from beige.models.card import ModelCard
 from beige.models.checkpoint import open_checkpoint
 from beige.models.pull import installed, present, pull
@@ -148,6 +148,12 @@ def test_a_folder_is_taken_as_it_is(tiny_bert: Path) -> None:
     pulled = pull(str(tiny_bert))
     assert (pulled.path, pulled.source) == (tiny_bert, "folder")
     assert "model.safetensors" in pulled.files
+
+
+def test_a_folder_without_a_checkpoint_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "picture.png").touch()
+    with pytest.raises(CheckpointError, match=r"is no checkpoint: it lacks config\.json"):
+        pull(str(tmp_path))
 
 
 def test_a_home_that_cannot_be_written_is_named(

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from beige.environment import hub_cache, hub_endpoint
 from beige.errors import ChecksumError, SourceError
-from beige.models.layout import is_whole
+from beige.models.layout import is_whole, sha256
 from beige.models.tensors import INDEX, TORCH_INDEX, TORCH_WEIGHTS, WEIGHTS
 
 _WEIGHTS = (
@@ -115,8 +115,7 @@ def verify(snapshot: Path) -> None:
 
 def _digest(blob: Path) -> str:
     if len(blob.name) == 64:
-        with blob.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
+        return sha256(blob)
     content = blob.read_bytes()
     return hashlib.sha1(b"blob %d\0" % len(content) + content, usedforsecurity=False).hexdigest()
 

@@ -1,5 +1,6 @@
 """The files of a checkpoint in the Hub's layout: their names, and what they say of pooling, length and prompts."""
 
+import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -57,6 +58,12 @@ def is_whole(folder: Path) -> bool:
     except CheckpointError:
         return False
     return (folder / CONFIG).is_file() and (folder / TOKENIZER).is_file()
+
+
+def sha256(path: Path) -> str:
+    """Hex sha256 of a file."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def read_json(path: Path) -> dict[str, Any]:

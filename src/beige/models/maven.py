@@ -1,6 +1,5 @@
 """Maven as a source: a jar with an ONNX export, fetched by the `mvn` client and imported. Knows no host: mvn does."""
 
-import hashlib
 import os
 import shutil
 import subprocess
@@ -10,7 +9,7 @@ from pathlib import Path
 from beige.environment import home
 from beige.errors import ChecksumError, SourceError
 from beige.models.card import MavenFiles, ModelCard
-from beige.models.layout import is_whole
+from beige.models.layout import is_whole, sha256
 from beige.models.onnx_import import import_onnx
 
 SUMS = "SHA256SUMS"
@@ -125,9 +124,3 @@ def _write_sums(checkpoint: Path) -> None:
             os.fsync(written.fileno())  # else the rename may reach the disk before the content
     lines = [f"{sha256(file)}  {file.relative_to(checkpoint).as_posix()}\n" for file in files]
     (checkpoint / SUMS).write_text("".join(lines), encoding="utf-8")
-
-
-def sha256(path: Path) -> str:
-    """Hex sha256 of a file."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -12,8 +12,7 @@ from beige.errors import CheckpointError, ChecksumError, ModelNotFoundError, Sou
 from beige.models import hub, maven
 from beige.models.card import ModelCard
 from beige.models.catalogue import CATALOGUE, find_card, suggestion
-from beige.models.layout import CONFIG
-from beige.models.maven import sha256
+from beige.models.layout import CONFIG, TOKENIZER, is_whole, sha256
 
 _REPOSITORY = re.compile(r"[\w.-]+/[\w.-]+")
 _PATHS = ("/", "./", "../", "~")
@@ -99,10 +98,13 @@ def pull(name: str) -> Pulled:
     One process at a time pulls a model: others wait, and find it. A folder is taken as it is.
 
     Raises:
-        ModelNotFoundError: as `known`.
+        ModelNotFoundError: as `known`, or there is no such folder.
+        CheckpointError: the folder is no checkpoint.
         SourceError: no source gave it; the text lists what each said. `ChecksumError` if one gave another file.
     """
     if folder := folder_named(name):
+        if not is_whole(folder):
+            raise CheckpointError(f"{folder} is no checkpoint: it lacks {CONFIG}, {TOKENIZER} or some of its weights")
         return _pulled(name, folder, "folder")
     model, card = known(name)
     sources = _sources(name, card)

@@ -1,0 +1,144 @@
+"""A server on this machine that speaks as OpenAI, Cohere and Voyage do, errors and rate limits included."""
+
+import base64
+import hashlib
+import json
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+import numpy as np
+
+KEY = "the-right-key"
+DIMENSION = 24
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """A refusal that comes before the next answer."""
+
+    status: int
+    body: Any = ""
+    headers: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass
+class State:
+    """What the server does, and what was asked of it."""
+
+    url: str = ""
+    refusals: list[Refusal] = field(default_factory=list)
+    dimension: int = DIMENSION
+    usage: bool = True
+    base64: bool = True
+    asked: list[dict[str, Any]] = field(default_factory=list)
+
+    @property
+    def texts(self) -> list[str]:
+        """Every text that was answered, in order."""
+        return [text for body in self.asked for text in body.get("input", body.get("texts"))]
+
+
+def vector(text: str, role: str = "", dimension: int = DIMENSION) -> np.ndarray:
+    """The vector that the server gives: a function of the text's words, so that like texts are alike."""
+    total = np.zeros(dimension)
+    for word in [role, *text.lower().split()]:
+        seed = int.from_bytes(hashlib.blake2b(word.encode(), digest_size=4).digest(), "little")
+        total += np.random.default_rng(seed).normal(size=dimension)
+    return total.astype(np.float32)
+
+
+def _rows(state: State, texts: list[str], role: str, encoded: bool) -> list[Any]:
+    vectors = [vector(text, role, state.dimension) for text in texts]
+    if encoded and state.base64:
+        return [base64.b64encode(row.astype("<f4").tobytes()).decode() for row in vectors]
+    return [row.tolist() for row in vectors]
+
+
+def _openai(state: State, body: dict[str, Any]) -> dict[str, Any]:
+    rows = _rows(state, body["input"], "", body.get("encoding_format") == "base64")
+    data = [{"object": "embedding", "index": place, "embedding": row} for place, row in enumerate(rows)]
+    tokens = sum(len(text.split()) + 2 for text in body["input"])
+    answer = {"object": "list", "data": data[::-1], "model": body["model"]}  # nobody promises the order
+    return answer | ({"usage": {"prompt_tokens": tokens, "total_tokens": tokens}} if state.usage else {})
+
+
+def _voyage(state: State, body: dict[str, Any]) -> dict[str, Any]:
+    rows = _rows(state, body["input"], body["input_type"], body.get("encoding_format") == "base64")
+    data = [{"object": "embedding", "index": place, "embedding": row} for place, row in enumerate(rows)]
+    tokens = sum(len(text.split()) + 2 for text in body["input"])
+    return {"object": "list", "data": data, "model": body["model"], "usage": {"total_tokens": tokens}}
+
+
+def _cohere(state: State, body: dict[str, Any]) -> dict[str, Any]:
+    rows = _rows(state, body["texts"], body["input_type"].removeprefix("search_"), encoded=False)
+    return {
+        "id": "da6e531f-54c5-4a73-bf92-f60566d8d753",
+        "embeddings": {"float": rows},
+        "texts": body["texts"],
+        "response_type": "embeddings_by_type",
+        "meta": {
+            "api_version": {"version": "2"},
+            "billed_units": {"input_tokens": sum(len(text.split()) + 2 for text in body["texts"])},
+        },
+    }
+
+
+_SHAPES = {
+    "/v1/embeddings": (
+        _openai,
+        lambda said: {"error": {"message": said, "type": "invalid_request_error", "param": None, "code": None}},
+    ),
+    "/v2/embed": (_cohere, lambda said: {"id": "x", "message": said}),
+    "/voyage/embeddings": (_voyage, lambda said: {"detail": said}),
+}
+
+
+class _Handler(BaseHTTPRequestHandler):
+    state: State
+    protocol_version = "HTTP/1.1"
+
+    def do_POST(self) -> None:
+        body = json.loads(self.rfile.read(int(self.headers["content-length"])))
+        answer, error = _SHAPES[self.path]
+        if self.state.refusals:
+            refusal = self.state.refusals.pop(0)
+            said = error(refusal.body) if isinstance(refusal.body, str) else refusal.body
+            return self._send(refusal.status, said, refusal.headers)
+        if self.headers["authorization"] != f"Bearer {KEY}":
+            return self._send(401, error("Incorrect API key provided"))
+        self.state.asked.append(body)
+        return self._send(200, answer(self.state, body))
+
+    def _send(self, status: int, body: Any, headers: dict[str, str] | None = None) -> None:
+        content = body if isinstance(body, bytes) else json.dumps(body).encode()
+        self.send_response(status)
+        for name, value in (
+            {"content-type": "application/json", "content-length": str(len(content))} | (headers or {})
+        ).items():
+            self.send_header(name, value)
+        self.end_headers()
+        self.wfile.write(content)
+
+    def log_message(self, *_: object) -> None:
+        """Say nothing."""
+
+
+@contextmanager
+def serving() -> Iterator[State]:
+    """The server's state while it runs."""
+    state = State()
+    server = ThreadingHTTPServer(("127.0.0.1", 0), type("Handler", (_Handler,), {"state": state}))
+    server.daemon_threads = True
+    state.url = f"http://127.0.0.1:{server.server_port}"
+    thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
+    thread.start()
+    try:
+        yield state
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()

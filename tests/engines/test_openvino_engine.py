@@ -159,7 +159,7 @@ def test_open_engine_says_what_there_is(tiny_bert):
     checkpoint = open_checkpoint(tiny_bert)
     engine = open_engine(checkpoint, precision="fp32")
     assert (engine.device, engine.choice.precision) == ("cpu", "fp32")
-    with pytest.raises(UsageError, match="no device 'tpu': take one of auto, cpu"):
+    with pytest.raises(UsageError, match="no device 'tpu': take auto, cpu"):
         open_engine(checkpoint, device="tpu")
-    with pytest.raises(UsageError, match="no precision 'fp8': take one of auto, fp32, bf16, int8"):
+    with pytest.raises(UsageError, match="no precision 'fp8': take one of auto, fp32, bf16, fp16, int8"):
         open_engine(checkpoint, precision="fp8")

@@ -4,25 +4,48 @@ It knows nothing of text, templates or vectors' meaning; an embedder or reranker
 """
 
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from typing import Protocol
 
-from beige.engines.precision import Choice, choose_for
-from beige.errors import UsageError
+from beige.engines.device import CPU, devices
+from beige.engines.precision import Choice, choose_for, choose_for_torch
+from beige.errors import MissingExtraError, NotFiniteError, UsageError
 from beige.models.checkpoint import Checkpoint
 from beige.models.tokenizer import Tokens
 from beige.values import Floats
 
 Raw = Mapping[str, Floats]
-"""One text's numbers by output, float32, without padding: "dense" is (d,), unit length."""
+"""One text's numbers by output, float32, without padding.
 
-DEVICES = ("cpu",)
+"dense" (d,), unit length; "sparse" (t,), a weight for each token; "multi" (t - 1, o), a unit vector for each token but
+the first; "score" (e,), of a pair, a raw score for each exit.
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Exits:
+    """Where a reranker that can stop early does so.
+
+    Attributes:
+        layers: after how many layers to score; one score for each. Empty for the last layer alone.
+        compression: how many neighbouring tokens of the passage become one: 1, 2, 4 or 8.
+        compressed: before which layers they are brought together, counted from 0.
+    """
+
+    layers: tuple[int, ...] = ()
+    compression: int = 1
+    compressed: tuple[int, ...] = (8,)
+
+
+DECODERS = ("mistral", "qwen2", "qwen3", "gemma", "gemma2", "cost_wise_gemma", "minicpm")
+"""The architectures that PyTorch alone runs, on CPUs too."""
 
 
 class Engine(Protocol):
     """Runs a checkpoint. Safe to use from several threads at once.
 
     Attributes:
-        device: where it runs, "cpu".
+        device: where it runs: "cpu", "cuda:0", or several of these with commas between.
         choice: the precision it runs in, and why.
     """
 
@@ -49,21 +72,47 @@ class Engine(Protocol):
         ...
 
 
-def open_engine(checkpoint: Checkpoint, device: str = "auto", precision: str = "auto") -> Engine:
-    """The engine for a checkpoint on this machine.
+def open_engine(
+    checkpoint: Checkpoint, device: str = "auto", precision: str = "auto", exits: Exits | None = None
+) -> Engine:
+    """The engine for a checkpoint on this machine: PyTorch on GPUs and for decoders, else OpenVINO.
 
     Args:
         checkpoint: what to run.
-        device: "cpu", or "auto".
-        precision: "fp32", "bf16", "int8", or "auto": the fastest that keeps the vectors (see `choose`).
+        device: "cpu", "cuda", "cuda:1", several such with commas between, "cuda:all" or "auto" (see `devices`).
+        precision: "fp32", "bf16", "fp16", "int8", or "auto": the fastest that keeps the vectors (see `choose` and
+            `choose_for_torch`).
+        exits: for a reranker that can stop early.
 
     Raises:
-        UsageError: there is no such device or precision.
-        EngineError: the CPU lacks the precision, or no engine runs this architecture.
+        UsageError: there is no such device or precision, or the model has no such exits.
+        EngineError: the device lacks the precision, or no engine runs this architecture.
         CheckpointError: tensors are missing or of a wrong shape.
+        MissingExtraError: PyTorch is needed and not installed.
     """
-    if device not in ("auto", *DEVICES):
-        raise UsageError(f"there is no device {device!r}: take one of auto, {', '.join(DEVICES)}")
-    from beige.engines.openvino_engine import OpenVINOEngine
+    places = devices(device)
+    if places == (CPU,) and checkpoint.architecture not in DECODERS:
+        if exits is not None:
+            raise UsageError(f"{checkpoint.name} scores after its last layer alone: it takes no layers to stop after")
+        from beige.engines.openvino_engine import OpenVINOEngine
 
-    return OpenVINOEngine(checkpoint, choose_for(checkpoint, precision))
+        return OpenVINOEngine(checkpoint, choose_for(checkpoint, precision))
+    try:
+        from beige.engines.torch_engine import TorchEngine
+        from beige.engines.torch_pool import TorchPool
+    except ModuleNotFoundError as error:
+        if error.name != "torch":
+            raise
+        raise MissingExtraError(f"the model {checkpoint.name}", "torch") from error
+    choice = choose_for_torch(precision, places)
+    if len(places) > 1:
+        return TorchPool(checkpoint, places, choice, exits)
+    return TorchEngine(checkpoint, places[0], choice, exits)
+
+
+def not_finite(place: int, checkpoint: Checkpoint, choice: Choice) -> NotFiniteError:
+    """The error that says which text gave NaN or infinity."""
+    return NotFiniteError(
+        f"text {place} (counted from 0) gives a vector that is not finite with {checkpoint.name} in "
+        f"{choice.precision}: try precision 'fp32', or pull the checkpoint again"
+    )

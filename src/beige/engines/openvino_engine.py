@@ -10,11 +10,11 @@ import numpy as np
 
 from beige._openvino import ov
 from beige.engines.batches import Batch, batches, in_order, pad
-from beige.engines.engine import Raw
+from beige.engines.engine import Raw, not_finite
 from beige.engines.openvino_graph import Graph, build
 from beige.engines.precision import Choice
 from beige.environment import cores
-from beige.errors import EngineError, NotFiniteError
+from beige.errors import EngineError
 from beige.models.checkpoint import Checkpoint
 from beige.models.tokenizer import Tokens
 
@@ -87,11 +87,7 @@ class OpenVINOEngine:
         for array in arrays:
             bad = ~np.isfinite(array.reshape(len(array), -1)).all(axis=1)  # (b,)
             if bad.any():
-                place = batch.positions[int(bad.argmax())]
-                raise NotFiniteError(
-                    f"text {place} (counted from 0) gives a vector that is not finite with {self._checkpoint.name} "
-                    f"in {self.choice.precision}: try precision 'fp32', or pull the checkpoint again"
-                )
+                raise not_finite(batch.positions[int(bad.argmax())], self._checkpoint, self.choice)
         for row, place in enumerate(batch.positions):
             yield place, {name: array[row] for name, array in zip(compiled.outputs, arrays, strict=True)}
 

@@ -1,15 +1,16 @@
 """Which precision a checkpoint runs in on this CPU, and why. The rule is a pure function of what the CPU can do."""
 
 import functools
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Literal, cast, get_args
 
 from beige.engines.gate import Gate, read_gate
 from beige.errors import EngineError, UsageError
 from beige.models.checkpoint import Checkpoint
 
-Precision = Literal["fp32", "bf16", "int8"]
+Precision = Literal["fp32", "bf16", "fp16", "int8"]
 
 _FLAGS = {
     "amx": {"amx_tile"},
@@ -71,9 +72,11 @@ def choose(asked: str, can: frozenset[str], gate: Gate | None) -> Choice:
             raise EngineError("this CPU has no bf16: take precision 'fp32', 'int8' or 'auto'")
         case "int8" if "vnni" not in can:
             return Choice("int8", "asked for; this CPU has no VNNI, so fp32 may well be faster")
+        case "fp16":
+            raise EngineError("OpenVINO has no fp16 on CPUs: take precision 'fp32', 'bf16' or 'auto'")
         case "fp32" | "bf16" | "int8":
             return Choice(asked, "asked for")
-    raise UsageError(f"there is no precision {asked!r}: take one of auto, {', '.join(get_args(Precision))}")
+    raise _unknown(asked)
 
 
 def choose_for(checkpoint: Checkpoint, asked: str) -> Choice:
@@ -81,6 +84,39 @@ def choose_for(checkpoint: Checkpoint, asked: str) -> Choice:
     can = capabilities()
     decides = asked == "auto" and "vnni" in can and "bf16" not in can
     return choose(asked, can, read_gate(checkpoint, "int8", can) if decides else None)
+
+
+def choose_for_torch(asked: str, devices: Sequence[str]) -> Choice:
+    """The precision to run in with PyTorch: bf16 where the hardware has it, else fp16 on GPUs and fp32 on CPUs.
+
+    Args:
+        asked: "fp32", "bf16", "fp16" or "auto".
+        devices: as PyTorch calls them.
+
+    Raises:
+        UsageError: there is no such precision.
+        EngineError: PyTorch has no int8 here.
+    """
+    if asked == "int8":
+        raise EngineError("PyTorch has no int8 here: take precision 'bf16', 'fp16', 'fp32' or 'auto'")
+    if asked in get_args(Precision):
+        return Choice(cast("Precision", asked), "asked for")
+    if asked != "auto":
+        raise _unknown(asked)
+    import torch
+
+    gpus = [device for device in devices if device.startswith("cuda")]
+    if not gpus:
+        fast = "bf16" in capabilities()
+        return Choice("bf16", "the CPU has bf16") if fast else Choice("fp32", "the CPU has no bf16")
+    # Ampere, of compute capability 8, is the first that has it; PyTorch imitates it on others.
+    if torch.version.hip or all(torch.cuda.get_device_capability(gpu)[0] >= 8 for gpu in gpus):
+        return Choice("bf16", "the GPU has bf16")
+    return Choice("fp16", "the GPU has no bf16")
+
+
+def _unknown(asked: str) -> UsageError:
+    return UsageError(f"there is no precision {asked!r}: take one of auto, {', '.join(get_args(Precision))}")
 
 
 def _cpu_flags() -> set[str]:

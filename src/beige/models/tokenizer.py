@@ -33,11 +33,13 @@ class Tokens:
         ids: token ids, special tokens included, at most the model's length, (t,).
         count: how many the text has before any cut, special tokens included.
         truncated: whether it was cut.
+        passage: of a pair of query and passage, the number of the passage's first token and of the one after its last.
     """
 
     ids: Ints
     count: int
     truncated: bool
+    passage: tuple[int, int] | None = None
 
 
 class Tokenizer:
@@ -71,13 +73,11 @@ class Tokenizer:
 
     def encode(self, texts: Sequence[str]) -> list[Tokens]:
         """Tokenize texts; those longer than `max_tokens` are cut before their closing special tokens."""
-        texts = [_valid(text) for text in texts]
-        short = [text for text in texts if len(text) <= PIECE]
-        encodings = iter(self._inner.encode_batch_fast(short, add_special_tokens=False))
-        return [
-            self._cut([next(encodings)] if len(text) <= PIECE else (encoding for _, encoding in self._pieces(text)))
-            for text in texts
-        ]
+        return [self._cut(encodings) for encodings in self._encodings(texts)]
+
+    def bare(self, texts: Sequence[str]) -> list[list[int]]:
+        """Ids of texts without special tokens and without any cut, for inputs that are put together of several."""
+        return [[token for encoding in encodings for token in encoding.ids] for encodings in self._encodings(texts)]
 
     def count(self, text: str) -> int:
         """How many tokens a text has, special tokens included, without any cut."""
@@ -90,6 +90,14 @@ class Tokenizer:
             for start, encoding in self._pieces(_valid(text), offsets=True)
         ]
         return np.concatenate(parts).reshape(-1, 2).astype(np.int32)  # (n, 2)
+
+    def _encodings(self, texts: Sequence[str]) -> Iterator[Iterable[Any]]:
+        """The encodings that together are each text's; a long text's are made as they are read."""
+        texts = [_valid(text) for text in texts]
+        short = [text for text in texts if len(text) <= PIECE]
+        encodings = iter(self._inner.encode_batch_fast(short, add_special_tokens=False))
+        for text in texts:
+            yield [next(encodings)] if len(text) <= PIECE else (encoding for _, encoding in self._pieces(text))
 
     def _cut(self, encodings: Iterable[Any]) -> Tokens:
         ids, own = list(self._prefix), 0

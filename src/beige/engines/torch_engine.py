@@ -1,0 +1,126 @@
+"""The PyTorch engine: one model on one device, a GPU or, for decoders, the CPU."""
+
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping
+
+import numpy as np
+import torch
+
+from beige.engines.batches import Batch, batches, in_order, pack, pad
+from beige.engines.engine import Exits, Raw, not_finite
+from beige.engines.precision import Choice
+from beige.engines.torch_models import Outputs, open_model
+from beige.engines.torch_weights import Weights
+from beige.errors import EngineError
+from beige.models.checkpoint import Checkpoint
+from beige.models.tokenizer import Tokens
+
+BUDGETS: Mapping[str, int] = {"cpu": 1024, "cuda": 1 << 15}
+"""Tokens of a batch, padding included, to begin with; half as many each time the device's memory does not suffice."""
+
+DTYPES: Mapping[str, torch.dtype] = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+
+_SKIPPED: Mapping[str, int] = {"sparse": 0, "multi": 1}
+"""The outputs that have a row for each token, and how many tokens at the start have none."""
+
+
+class TorchEngine:
+    """Runs a checkpoint on one device; see `Engine`.
+
+    While one batch runs on a GPU the results of the one before are read. Where the device's memory does not suffice
+    for a batch, the budget is halved, for good, and the batch runs in parts; any other error is raised as it is.
+    """
+
+    def __init__(
+        self, checkpoint: Checkpoint, device: str, choice: Choice, exits: Exits | None = None, budget: int | None = None
+    ) -> None:
+        """Load the model.
+
+        Args:
+            checkpoint: what to run.
+            device: as PyTorch calls it: "cpu", "cuda:0".
+            choice: the precision.
+            exits: for a reranker that can stop early.
+            budget: tokens of a batch, padding included.
+
+        Raises:
+            EngineError: PyTorch has no such model here, or the device has too little memory for it.
+            UsageError: the model has no such exits.
+            CheckpointError: tensors are missing or of a wrong shape.
+        """
+        self.device = device
+        self.choice = choice
+        self._checkpoint = checkpoint
+        self._device = torch.device(device)
+        self._budget = budget or BUDGETS[self._device.type]
+        self._pad_id = int(checkpoint.config.get("pad_token_id") or 0)
+        try:
+            with torch.inference_mode():
+                self._model = open_model(checkpoint, Weights(checkpoint, self._device, DTYPES[choice.precision]), exits)
+        except torch.OutOfMemoryError as error:
+            raise EngineError(
+                f"{device} has too little memory for {checkpoint.name} in {choice.precision}: take precision 'bf16' or "
+                "another device"
+            ) from error
+
+    def run(self, texts: Iterable[Tokens], outputs: tuple[str, ...]) -> Iterator[Raw]:
+        """See `Engine.run`."""
+        return in_order(self.results(batches(texts, self._budget), outputs))
+
+    def results(self, stream: Iterable[Batch], outputs: tuple[str, ...]) -> Iterator[tuple[int, Raw]]:
+        """Run batches: each text's place and its numbers, in the order of the batches."""
+        flying: deque[tuple[Batch, Outputs]] = deque()
+        for batch in stream:
+            for part, given in self._run(batch, outputs):
+                flying.append((part, given))
+                if len(flying) > 1:
+                    yield from self._land(*flying.popleft())
+        while flying:
+            yield from self._land(*flying.popleft())
+
+    def _run(self, batch: Batch, outputs: tuple[str, ...]) -> Iterator[tuple[Batch, Outputs]]:
+        """Start a batch, in parts where the budget has become smaller since it was packed."""
+        waiting = _parts(batch, self._budget)
+        while waiting:
+            part = waiting.popleft()
+            ids, lengths = pad(part, self._pad_id)  # (b, t), (b,)
+            try:
+                with torch.inference_mode():
+                    given = self._model(
+                        part,
+                        torch.from_numpy(ids).to(self._device, torch.int64),
+                        torch.from_numpy(lengths).to(self._device, torch.int64),
+                        outputs,
+                    )
+            except torch.OutOfMemoryError as error:
+                if len(part.texts) == 1:
+                    raise EngineError(
+                        f"text {part.positions[0]} (counted from 0), of {ids.size} tokens, does not fit into the "
+                        f"memory of {self.device} beside {self._checkpoint.name}: lower max_tokens or take precision "
+                        "'bf16'"
+                    ) from error
+                self._budget = max(1, min(self._budget, ids.size) // 2)
+                torch.cuda.empty_cache()
+                waiting.extendleft(reversed(_parts(part, self._budget)))
+            else:
+                yield part, given
+
+    def _land(self, batch: Batch, given: Outputs) -> Iterator[tuple[int, Raw]]:
+        arrays = {output: tensor.cpu().numpy() for output, tensor in given.items()}
+        for row, (place, text) in enumerate(zip(batch.positions, batch.texts, strict=True)):
+            raw = {}
+            for output, array in arrays.items():
+                skipped = _SKIPPED.get(output)
+                numbers = array[row] if skipped is None else array[row, : len(text.ids) - skipped]
+                if not np.isfinite(numbers).all():
+                    raise not_finite(place, self._checkpoint, self.choice)
+                raw[output] = numbers
+            yield place, raw
+
+
+def _parts(batch: Batch, budget: int) -> deque[Batch]:
+    """A batch cut into such as the budget allows; itself where it does."""
+    return deque(
+        Batch(tuple(batch.positions[at] for at in places), tuple(batch.texts[at] for at in places))
+        for places in pack([len(text.ids) for text in batch.texts], budget)
+    )

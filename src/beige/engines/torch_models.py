@@ -1,0 +1,158 @@
+"""What each kind of checkpoint computes in PyTorch for a batch: from ids to vectors, weights and scores.
+
+Shapes in the comments: b texts, t tokens, h hidden, o numbers of a token's vector, e exits.
+"""
+
+import functools
+from collections.abc import Callable, Mapping
+
+import torch
+import torch.nn.functional as F  # noqa: N812
+
+from beige.engines import torch_decoder, torch_encoder, torch_exits
+from beige.engines.batches import Batch
+from beige.engines.engine import Exits
+from beige.engines.torch_decoder import Decoder
+from beige.engines.torch_encoder import Encoder
+from beige.engines.torch_exits import ExitModel
+from beige.engines.torch_weights import Linear, Weights
+from beige.errors import EngineError, UsageError
+from beige.models.checkpoint import Checkpoint
+from beige.models.heads import FILES, open_head
+from beige.values import Output
+
+Outputs = Mapping[str, torch.Tensor]
+"""By output, float32, texts first: "dense" (b, h), "sparse" (b, t), "multi" (b, t - 1, o), "score" (b, e)."""
+
+Model = Callable[[Batch, torch.Tensor, torch.Tensor, tuple[str, ...]], Outputs]
+"""A batch, its ids (b, t) padded at the right, its lengths (b,) and what is asked for, to what is asked for."""
+
+
+def open_model(checkpoint: Checkpoint, weights: Weights, exits: Exits | None) -> Model:
+    """The model of a checkpoint.
+
+    Raises:
+        EngineError: PyTorch has no such architecture here, or the configuration asks for what is not computed.
+        UsageError: exits are asked of a model that has none, or those that it does not have.
+        CheckpointError: a tensor is missing or of a wrong shape.
+    """
+    architecture = checkpoint.architecture
+    if architecture in torch_exits.ARCHITECTURES:
+        return ExitModel(checkpoint, weights, exits or Exits())
+    if exits is not None:
+        raise UsageError(f"{checkpoint.name} scores after its last layer alone: it takes no layers and no compression")
+    if architecture in torch_encoder.ARCHITECTURES:
+        return EncoderModel(checkpoint, weights)
+    if architecture in torch_decoder.ARCHITECTURES:
+        return DecoderModel(checkpoint, weights)
+    known = (*torch_encoder.ARCHITECTURES, *torch_decoder.ARCHITECTURES)
+    raise EngineError(f"{checkpoint.name}: PyTorch has no architecture {architecture!r} here, only {', '.join(known)}")
+
+
+class EncoderModel:
+    """BERT and XLM-RoBERTa, with every head that the checkpoint has."""
+
+    def __init__(self, checkpoint: Checkpoint, weights: Weights) -> None:
+        self._checkpoint = checkpoint
+        self._encoder = Encoder(checkpoint, weights)
+        self._heads = {output: _head(checkpoint, output, weights) for output in FILES if output in checkpoint.outputs}
+        self._classifier = _classifier(checkpoint, weights)
+
+    def __call__(
+        self, batch: Batch, ids: torch.Tensor, lengths: torch.Tensor, outputs: tuple[str, ...]
+    ) -> dict[str, torch.Tensor]:
+        """See `Model`."""
+        first_only = not any(
+            output in self._heads or (output == "dense" and self._checkpoint.pooling != "cls") for output in outputs
+        )
+        hidden = self._encoder(ids, lengths, _types(batch, ids), first_only=first_only)  # (b, t or 1, h)
+        return {output: self._give(output, hidden, lengths) for output in outputs}
+
+    def _give(self, output: str, hidden: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
+        match output:
+            case "dense":
+                return _unit(_pool(hidden, lengths, self._checkpoint.pooling))
+            case "sparse" if output in self._heads:
+                return self._heads[output](hidden).squeeze(-1).relu().float()
+            case "multi" if output in self._heads:
+                return _unit(self._heads[output](hidden[:, 1:]))
+            case "score" if self._classifier:
+                within, out = self._classifier
+                return out(within(hidden[:, 0]).tanh()).float()
+        raise EngineError(f"{self._checkpoint.name} gives no output {output!r}")
+
+
+class DecoderModel:
+    """Decoders: vectors of the last token, and scores by the logit of "Yes" there."""
+
+    def __init__(self, checkpoint: Checkpoint, weights: Weights) -> None:
+        self._checkpoint = checkpoint
+        self._decoder = Decoder(checkpoint, weights)
+        self._weights = weights
+
+    def __call__(
+        self, _: Batch, ids: torch.Tensor, lengths: torch.Tensor, outputs: tuple[str, ...]
+    ) -> dict[str, torch.Tensor]:
+        """See `Model`."""
+        hidden = self._decoder(ids)  # (b, t, h)
+        return {output: self._give(output, hidden, lengths) for output in outputs}
+
+    def _give(self, output: str, hidden: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
+        match output:
+            case "dense":
+                return _unit(_pool(hidden, lengths, self._checkpoint.pooling))
+            case "score":
+                logits = _pool(hidden, lengths, "last") @ self._yes  # (b,)
+                cap = self._checkpoint.config.get("final_logit_softcapping")
+                return (torch.tanh(logits / cap) * cap if cap else logits).float()[:, None]
+        raise EngineError(f"{self._checkpoint.name} gives no output {output!r}")
+
+    @functools.cached_property
+    def _yes(self) -> torch.Tensor:
+        """What gives the logit of the token "Yes": its row of the head, which may be the embedding table, (h,)."""
+        token = self._checkpoint.tokenizer().bare(["Yes"])[0][0]
+        head = "lm_head.weight"
+        return self._weights.row(head, token) if head in self._weights else self._decoder.words[token]
+
+
+def _pool(hidden: torch.Tensor, lengths: torch.Tensor, pooling: str) -> torch.Tensor:
+    """One state for each text: (b, t, h) to (b, h)."""
+    match pooling:
+        case "cls":
+            return hidden[:, 0]
+        case "last":
+            return hidden[torch.arange(len(hidden), device=hidden.device), lengths - 1]
+    real = torch.arange(hidden.shape[1], device=hidden.device) < lengths[:, None]  # (b, t)
+    # The unit length makes the sum as good as the mean.
+    return (hidden.float() * real[..., None]).sum(1)
+
+
+def _unit(vectors: torch.Tensor) -> torch.Tensor:
+    return F.normalize(vectors.float(), dim=-1)
+
+
+def _types(batch: Batch, ids: torch.Tensor) -> torch.Tensor | None:
+    """Token types (b, t): 1 from a pair's passage on; None where all are 0."""
+    if not any(text.passage for text in batch.texts):
+        return None
+    first = [text.passage[0] if text.passage else ids.shape[1] for text in batch.texts]
+    places = torch.arange(ids.shape[1], device=ids.device)
+    return (places >= torch.tensor(first, device=ids.device)[:, None]).long()
+
+
+def _head(checkpoint: Checkpoint, output: Output, weights: Weights) -> Linear:
+    head = open_head(checkpoint.path, output, int(checkpoint.config["hidden_size"]))
+    return Linear(weights.place(head.weight), weights.place(head.bias))
+
+
+def _classifier(checkpoint: Checkpoint, weights: Weights) -> tuple[Linear, Linear] | None:
+    """What scores a pair: two layers, which BERT and RoBERTa call by different names; None where there are none."""
+    hidden = int(checkpoint.config["hidden_size"])
+    within, out = (
+        ("pooler.dense", "classifier")
+        if checkpoint.architecture == "bert"
+        else ("classifier.dense", "classifier.out_proj")
+    )
+    if f"{out}.weight" not in weights:
+        return None
+    return weights.linear(within, hidden, hidden, bias=True), weights.linear(out, 1, hidden, bias=True)

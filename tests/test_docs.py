@@ -1,0 +1,62 @@
+"""The documentation's examples, run: `console` and `python` blocks of a page, in order, in a folder with `docs/`."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import CACHE
+
+ROOT = Path(__file__).resolve().parents[1]
+PAGES = sorted(path.relative_to(ROOT) for path in [ROOT / "README.md", *ROOT.glob("docs/*.md")])
+BLOCK = re.compile(r"^```(console|python)\n(.*?)^```", re.MULTILINE | re.DOTALL)
+
+
+def commands(block: str) -> str:
+    """A console block's commands as a shell script: what follows the prompts."""
+    return "\n".join(line[2:] for line in block.splitlines() if line.startswith("$ "))
+
+
+@pytest.mark.parametrize("page", PAGES, ids=str)
+def test_examples_run(page: Path, tmp_path: Path, bge_small: Path) -> None:
+    blocks = BLOCK.findall((ROOT / page).read_text(encoding="utf-8"))
+    if not blocks:
+        return  # a page of links
+    shutil.copytree(ROOT / "docs", tmp_path / "docs")
+    environment = os.environ | {
+        "BEIGE_HOME": str(CACHE),
+        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+    }
+    environment.pop("BEIGE_INDEX", None)
+    subprocess.run(
+        ["beige", "index", "docs/", "--json"], cwd=tmp_path, env=environment, check=True, capture_output=True
+    )
+    for kind, block in blocks:
+        command = (
+            ["bash", "-ec", commands(block)] if kind == "console" else [sys.executable, "-W", "error", "-c", block]
+        )
+        done = subprocess.run(
+            command, check=False, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=200
+        )
+        assert done.returncode == 0, f"{page}:\n{block}\n{done.stdout}{done.stderr}"
+
+
+def test_every_command_has_an_example_and_is_documented() -> None:
+    from beige.cli import EXAMPLES
+
+    text = "".join((ROOT / page).read_text(encoding="utf-8") for page in PAGES)
+    for name, example in EXAMPLES.items():
+        assert example.startswith(f"beige {name}")
+        assert f"beige {name}" in text, f"no page mentions beige {name}"
+
+
+def test_links_lead_somewhere() -> None:
+    pages = [*PAGES, *(path.relative_to(ROOT) for path in ROOT.glob("docs/**/*.md"))]
+    for page in pages:
+        for target in re.findall(r"\]\(([^)#]+)\)", (ROOT / page).read_text(encoding="utf-8")):
+            if "://" not in target:
+                assert (ROOT / page).parent.joinpath(target).exists(), f"{page} links to {target}"

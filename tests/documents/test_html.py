@@ -53,6 +53,12 @@ def test_an_element_that_never_closes_does_not_swallow_the_page(tag: str) -> Non
     assert page(f"<p>before</p><{tag}><p>after</p>").text.split() == ["before", "after"]
 
 
+def test_links_of_headings_to_themselves_are_dropped() -> None:
+    content = page('<h1>C#<a class="headerlink" href="#c">¶</a></h1><h2>Go<a href="#go">#</a></h2><a href="/x">#</a>')
+    assert [h.title for h in content.headings] == ["C#", "Go"]
+    assert content.text.split() == ["C#", "Go", "#"]
+
+
 def test_broken_markup() -> None:
     assert page("</div></nav></h1><h1>open <p>x < y & z &copy; &#xD800; <unknown>").text.split() == [
         "open", "x", "<", "y", "&", "z", "©", "\ufffd"

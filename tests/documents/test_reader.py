@@ -50,7 +50,7 @@ def reader(tokenizer: Path) -> Iterator[Reader]:
 def slow(tmp_path: Path) -> Path:
     """A file that takes seconds to read: as many tokens as characters."""
     path = tmp_path / "slow.txt"
-    path.write_text("z!" * 10_000_000)
+    path.write_text("z!" * (5 << 20))
     return path
 
 
@@ -97,9 +97,9 @@ def test_a_slow_file_fails_alone(tokenizer: Path, slow: Path, tmp_path: Path) ->
     for number in range(5):
         (tmp_path / f"{number}.txt").write_text("river")
         listed.append(found(tmp_path / f"{number}.txt"))
-    with Reader(tokenizer, workers=1, seconds=1.5) as reader:
+    with Reader(tokenizer, workers=1, seconds=0.5) as reader:
         results = by_source(reader.read([listed[1], *listed]))
-    assert results.pop("slow.txt") == Failure("slow.txt", "it takes longer than 1.5 seconds to read")
+    assert results.pop("slow.txt") == Failure("slow.txt", "it takes longer than 2.5 seconds to read")
     assert len(results) == 5
     assert all(isinstance(result, Document) for result in results.values())
 

@@ -23,6 +23,9 @@ _UNSHOWN = frozenset({"nav", "noscript", "script", "style", "svg", "template", "
 """What is no part of a page's text: programs, drawings, the menus that a site repeats on every page. (A title is read
 apart.)"""
 
+_PERMALINKS = frozenset("#¶§🔗\uf0c1")
+"""Texts of the links to themselves that documentation tools put into headings."""
+
 _CHARSET = re.compile(rb"<meta[^>]{0,200}charset\s*=\s*[\"']?\s*([A-Za-z0-9_:.-]{2,40})", re.IGNORECASE)
 _SPACE = re.compile(r"[ \t\n\r\f]+")
 
@@ -49,6 +52,7 @@ class _Reader(HTMLParser):
         self._parts: list[str] = []
         self._length = 0
         self._pre = 0
+        self._inner = False  # within a link to a place on this page
         self._title = ""
         self._headings: list[Heading] = []
         self._heading: tuple[str, int, int] | None = None  # the one being read: tag, first part, first character
@@ -56,7 +60,9 @@ class _Reader(HTMLParser):
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self._border(tag)
-        if tag == "br":
+        if tag == "a":
+            self._inner = any(name == "href" and (value or "").startswith("#") for name, value in attrs)
+        elif tag == "br":
             self._write("\n")
         elif tag in ("td", "th"):
             self._write("\t")
@@ -79,6 +85,8 @@ class _Reader(HTMLParser):
             title = " ".join(storable("".join(self._parts[part:])).split())
             if title:
                 self._headings.append(Heading(start, self._length, _HEADINGS[tag], title))
+        elif tag == "a":
+            self._inner = False
         elif tag == "pre":
             self._pre = max(0, self._pre - 1)
         elif any(tag == name for name, *_ in self._unshown):
@@ -86,6 +94,8 @@ class _Reader(HTMLParser):
         self._border(tag)
 
     def handle_data(self, data: str) -> None:
+        if self._inner and data.strip() in _PERMALINKS:
+            return
         if not self._pre:
             data = _SPACE.sub(" ", data)
             if not self._parts or self._parts[-1][-1] in " \n\t":

@@ -6,7 +6,7 @@ in file names (bytes that are not UTF-8) survive it.
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, astuple
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,11 @@ END = ["end"]
 
 OUT_OF_MEMORY = 77
 """Exit code of a worker that reached its limit of memory."""
+
+
+def patience(file: Found, seconds: float) -> float:
+    """How many seconds a file may take: `seconds`, and a fifth of one for each MiB of it."""
+    return seconds + file.size / (5 << 20)
 
 
 def dump(value: Any) -> bytes:
@@ -42,7 +47,11 @@ def pack(result: Document | Failure) -> bytes:
     """What came of a file."""
     if isinstance(result, Failure):
         return dump(["failure", asdict(result)])
-    chunks = [[chunk.text, *astuple(chunk.locator)] for chunk in result.chunks]
+    chunks = [
+        (chunk.text, place.start, place.end, place.line_start, place.line_end, place.page, place.headings)
+        for chunk in result.chunks
+        for place in (chunk.locator,)
+    ]
     rest = {name: getattr(result, name) for name in ("source", "digest", "size", "modified", "media")}
     return dump(["document", rest | {"fields": dict(result.fields)}, chunks])
 

@@ -76,6 +76,10 @@ class Process:
         """Its answers' descriptor, for a selector."""
         return self._output.fileno()
 
+    def left(self, seconds: float) -> float:
+        """How many seconds it may still be silent over its file, where any may take `seconds` and more by its size."""
+        return messages.patience(self.files[0], seconds) - self.waited if self.files else seconds
+
     def send(self, batch: Sequence[Found]) -> None:
         """Give it files to read."""
         self.files.extend(batch)
@@ -146,16 +150,21 @@ class Process:
 
 
 def wait(processes: Sequence[Process], seconds: float) -> list[Process]:
-    """Wait until some have said something (which is received) or are silent for longer than `seconds`; gives these."""
+    """Wait until some have said something, which is received, or have been silent for too long; gives these.
+
+    Args:
+        processes: all busy.
+        seconds: see `Process.left`.
+    """
     with selectors.DefaultSelector() as selector:
         for process in processes:
             selector.register(process, selectors.EVENT_READ, process)
         begin = time.monotonic()
-        ready = [key.data for key, _ in selector.select(max(0.0, seconds - max(p.waited for p in processes)))]
+        ready = [key.data for key, _ in selector.select(max(0.0, min(p.left(seconds) for p in processes)))]
         elapsed = time.monotonic() - begin
     for process in processes:
         if process in ready:
             process.receive()
         else:
             process.waited += elapsed
-    return [process for process in processes if process in ready or process.waited >= seconds]
+    return [process for process in processes if process in ready or process.left(seconds) <= 0]

@@ -44,7 +44,8 @@ class Reader:
         tokenizer: the checkpoint's `tokenizer.json`.
         chunk_tokens: most tokens of a chunk, with its heading path and the special tokens.
         workers: processes; by default a quarter of the processors, from 2 to 8. They start as they are needed.
-        seconds: the longest that a file may take (a file of records: the longest between two of them).
+        seconds: the longest that a file may take, and a fifth of a second more for each MiB of it; for a file of
+            records, the longest between two of them.
         memory: the most bytes that a worker may use, where the system can enforce it (Linux).
         names: which fields of records are text, title and id.
     """
@@ -115,7 +116,7 @@ class Reader:
                     yield from worker.results()
                     if self._closed.is_set():
                         return
-                    if worker.dead or worker.waited >= self._seconds:
+                    if worker.dead or worker.left(self._seconds) <= 0:
                         yield from self._replace(worker, workers, queue)
         finally:
             for worker in workers:
@@ -176,7 +177,7 @@ class Reader:
             return
         limit = f"more than {self._memory >> 20} MiB of memory"
         if late:
-            reason = f"it takes longer than {self._seconds:g} seconds to read"
+            reason = f"it takes longer than {messages.patience(file, self._seconds):.3g} seconds to read"
         elif code == messages.OUT_OF_MEMORY:
             reason = f"it needs {limit} to read"
         else:

@@ -153,7 +153,7 @@ class Splitter:
             if end < len(text):
                 end = max(text.rfind(" ", begin, end), text.rfind("\n", begin, end)) + 1 or end
             encoding = self._tokenizer.encode(text[begin:end], add_special_tokens=False)
-            starts.extend(begin + start for start, _ in encoding.offsets)
+            starts.extend([begin + start for start, _ in encoding.offsets])
             begin = end
         return starts
 

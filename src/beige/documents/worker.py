@@ -46,7 +46,7 @@ def main() -> None:
         resource.setrlimit(resource.RLIMIT_DATA, (configuration["memory"], configuration["memory"]))
     while True:
         for file in messages.unpack_files(lines.get()):
-            _limit_time(configuration["seconds"])
+            _limit_time(10 * messages.patience(file, configuration["seconds"]))
             try:
                 for result in read(file, recipe):
                     answers.write(messages.pack(result))
@@ -69,7 +69,7 @@ def _listen(lines: "queue.SimpleQueue[bytes]") -> None:
 
 
 def _limit_time(seconds: float) -> None:
-    """Let the kernel end this process should it still be busy long after the reader would have ended it."""
+    """Let the kernel end this process once it has been busy for that much longer, whatever the reader does."""
     used = resource.getrusage(resource.RUSAGE_SELF)
-    limit = int(used.ru_utime + used.ru_stime + 10 * seconds) + 10
+    limit = int(used.ru_utime + used.ru_stime + seconds) + 10
     resource.setrlimit(resource.RLIMIT_CPU, (limit, resource.RLIM_INFINITY))

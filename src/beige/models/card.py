@@ -49,6 +49,7 @@ class ModelCard:
         aliases: other names that people use for it.
         maven: where it can be had besides the Hub.
         width: bytes of a parameter in the published files.
+        trained_on: public data sets that its publisher names among its training data; empty where they are not named.
         note: what a user should know besides, in a few words.
     """
 
@@ -67,6 +68,7 @@ class ModelCard:
     aliases: tuple[str, ...] = ()
     maven: MavenFiles | None = None
     width: int = 4
+    trained_on: tuple[str, ...] = ()
     note: str = ""
 
     @property

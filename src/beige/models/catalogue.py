@@ -53,6 +53,23 @@ _MAVEN: Mapping[str, MavenFiles] = {
     ),
 }
 
+# Of the Chinese models: C-Pack, table 1, https://arxiv.org/abs/2309.07597. Of the English ones it names none.
+_C_MTP = (
+    *("Wudao", "Zhihu", "Baike", "CSL", "XLSUM-Zh", "Amazon-Review-Zh", "CMRC"),
+    *("T2Ranking", "mMARCO-zh", "DuReader", "NLI-zh"),
+)
+# The list of Shitao/bge-m3-data, the fine-tuning data that its publisher put on the Hub.
+_M3_DATA = (
+    *("MS MARCO", "NQ", "HotpotQA", "TriviaQA", "SQuAD", "COLIEE", "PubMedQA", "NLI"),
+    *("DuReader", "mMARCO-zh", "T2Ranking", "Law-GPT", "cMedQAv2", "NLI-zh", "LeCaRDv2", "Mr.TyDi", "MIRACL", "MLDR"),
+)
+# Its model card on the Hub.
+_MINILM_DATA = (
+    *("Reddit", "S2ORC", "WikiAnswers", "PAQ", "Stack Exchange", "MS MARCO", "GooAQ", "Yahoo Answers", "CodeSearchNet"),
+    *("COCO", "SPECTER", "SearchQA", "ELI5", "Flickr30k", "AllNLI", "Sentence Compression", "WikiHow", "AltLex"),
+    *("Quora", "Simple Wikipedia", "Natural Questions", "SQuAD", "TriviaQA"),
+)
+
 _BERT_SIZES: tuple[tuple[str, str, int, int], ...] = (
     ("small", "en", 33_400_000, 384),
     ("base", "en", 109_000_000, 768),
@@ -80,6 +97,7 @@ def _bert(size: str, language: str, version: str, parameters: int, dimension: in
         templates={"query": _PROMPT[language] + "{text}", "document": "{text}"},
         aliases=(name.replace(".", ""),) if version else (),
         maven=_MAVEN.get(name),
+        trained_on=_C_MTP if language == "zh" else (),
         note="works without the query instruction too" if version else "",
     )
 
@@ -105,7 +123,7 @@ CATALOGUE: tuple[ModelCard, ...] = (
         for version in ("-v1.5", "")
         for size, language, parameters, dimension in _BERT_SIZES
     ),
-    _m3(name="bge-m3", repository="BAAI/bge-m3", outputs=("dense", "sparse", "multi")),
+    _m3(name="bge-m3", repository="BAAI/bge-m3", outputs=("dense", "sparse", "multi"), trained_on=_M3_DATA),
     _m3(name="bge-m3-unsupervised", repository="BAAI/bge-m3-unsupervised", note="before fine-tuning; dense only"),
     _m3(name="bge-m3-retromae", repository="BAAI/bge-m3-retromae", note="pre-trained only, to fine-tune from"),
     _decoder(
@@ -263,6 +281,7 @@ CATALOGUE: tuple[ModelCard, ...] = (
         licence="MIT",
         templates=_E5,
         maven=_MAVEN["e5-small-v2"],
+        trained_on=("MS MARCO", "NQ", "NLI"),  # https://arxiv.org/abs/2212.03533, section 4.2
         note="a rival, to measure against",
     ),
     _embedder(
@@ -278,6 +297,7 @@ CATALOGUE: tuple[ModelCard, ...] = (
         templates=_PLAIN,
         aliases=("all-minilm", "minilm"),
         maven=_MAVEN["all-MiniLM-L6-v2"],
+        trained_on=_MINILM_DATA,
         note="a rival, to measure against",
     ),
 )

@@ -72,7 +72,7 @@ class Encoder:
         Args:
             ids: (b, t), padded at the right.
             lengths: real tokens of each text, (b,).
-            types: token types, (b, t); None means 0.
+            types: token types, (b, t); None means 0, as does a model that has but one.
             first_only: whether the last layer computes the first token alone.
 
         Returns:
@@ -81,7 +81,7 @@ class Encoder:
         places = torch.arange(ids.shape[1], device=ids.device)  # (t,)
         real = places < lengths[:, None]  # (b, t)
         mask = None if bool(real.all()) else real[:, None, None]  # (b, 1, 1, t)
-        kinds = self._types[0] if types is None else self._types[types]  # (h,) or (b, t, h)
+        kinds = self._types[0] if types is None or len(self._types) == 1 else self._types[types]  # (h,) or (b, t, h)
         x = self._norm(self._words[ids] + self._positions[places + self._first] + kinds)  # (b, t, h)
         for layer in self._layers[:-1]:
             x = layer(x, x, mask)

@@ -48,10 +48,8 @@ def reader(tokenizer: Path) -> Iterator[Reader]:
 
 @pytest.fixture
 def slow(tmp_path: Path) -> Path:
-    """A file that takes seconds to read: as many tokens as characters."""
-    path = tmp_path / "slow.txt"
-    path.write_text("z!" * (5 << 20))
-    return path
+    """A small file that takes seconds to read: it unpacks to millions of tokens."""
+    return files.docx(tmp_path / "slow.docx", [(0, "z!" * 2_000_000)])
 
 
 def by_source(results: Iterator[Document | Failure]) -> dict[str, Document | Failure]:
@@ -99,9 +97,21 @@ def test_a_slow_file_fails_alone(tokenizer: Path, slow: Path, tmp_path: Path) ->
         listed.append(found(tmp_path / f"{number}.txt"))
     with Reader(tokenizer, workers=1, seconds=0.5) as reader:
         results = by_source(reader.read([listed[1], *listed]))
-    assert results.pop("slow.txt") == Failure("slow.txt", "it takes longer than 2.5 seconds to read")
+    assert results.pop("slow.docx") == Failure("slow.docx", "it takes more than 1 s to read")
     assert len(results) == 5
     assert all(isinstance(result, Document) for result in results.values())
+
+
+@linux
+def test_a_parser_that_waits_for_ever_is_ended_too(tokenizer: Path, slow: Path) -> None:
+    results: list[Document | Failure] = []
+    with Reader(tokenizer, workers=1, seconds=0.2) as reader:
+        thread = threading.Thread(target=lambda: results.extend(reader.read([found(slow)])))
+        thread.start()
+        wait_until(lambda: bool(children(os.getpid())))
+        os.kill(children(os.getpid())[0], signal.SIGSTOP)
+        thread.join()
+    assert results == [Failure("slow.docx", "it takes more than 1 s to read")]
 
 
 @linux
@@ -136,7 +146,7 @@ def test_a_crash_is_tried_again_in_a_fresh_worker_and_then_fails_alone(
         thread.join()
     outcome = by_source(iter(rest))
     assert isinstance(outcome["after.txt"], Document)
-    assert outcome["slow.txt"] == Failure("slow.txt", "it crashes its parser, or needs more than 1024 MiB of memory")
+    assert outcome["slow.docx"] == Failure("slow.docx", "it crashes its parser, or needs more than 1024 MiB of memory")
 
 
 def test_workers_read_no_further_ahead_than_their_pipes(reader: Reader, tmp_path: Path) -> None:

@@ -24,8 +24,8 @@ OUT_OF_MEMORY = 77
 
 
 def patience(file: Found, seconds: float) -> float:
-    """How many seconds a file may take: `seconds`, and a fifth of one for each MiB of it."""
-    return seconds + file.size / (5 << 20)
+    """How many seconds a file may take: `seconds`, and one for each MiB of it (text alone needs a third of that)."""
+    return seconds + file.size / (1 << 20)
 
 
 def dump(value: Any) -> bytes:

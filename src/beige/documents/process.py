@@ -20,6 +20,9 @@ from beige.documents.walk import Found
 _PIPE = 1 << 20
 """Bytes of answers that may wait for the reader, where the system lets a pipe be that large."""
 
+_SLACK = 10
+"""How much longer than its processor time a file may take by the clock."""
+
 _DYING = 5.0
 """Seconds between a worker's last word and its end."""
 
@@ -77,8 +80,12 @@ class Process:
         return self._output.fileno()
 
     def left(self, seconds: float) -> float:
-        """How many seconds it may still be silent over its file, where any may take `seconds` and more by its size."""
-        return messages.patience(self.files[0], seconds) - self.waited if self.files else seconds
+        """How many seconds it may still be silent over its file, which may take `seconds` and more by its size.
+
+        That is processor time, which the worker's kernel counts, so that a busy machine fails no file; here the clock
+        runs ten times as long, for a parser that waits for what never comes.
+        """
+        return _SLACK * messages.patience(self.files[0], seconds) - self.waited if self.files else seconds
 
     def send(self, batch: Sequence[Found]) -> None:
         """Give it files to read."""

@@ -9,7 +9,9 @@ would start itself over and over), and pickled answers would let a parser's memo
 the look-ahead: a worker whose answers are not taken stops when its pipe is full, so memory does not grow.
 """
 
+import math
 import os
+import signal
 import threading
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
@@ -44,8 +46,8 @@ class Reader:
         tokenizer: the checkpoint's `tokenizer.json`.
         chunk_tokens: most tokens of a chunk, with its heading path and the special tokens.
         workers: processes; by default a quarter of the processors, from 2 to 8. They start as they are needed.
-        seconds: the longest that a file may take, and a fifth of a second more for each MiB of it; for a file of
-            records, the longest between two of them.
+        seconds: processor time that a file may take, and a second more for each MiB of it; by the clock it may take ten
+            times that. For a file of records, the time between two of them.
         memory: the most bytes that a worker may use, where the system can enforce it (Linux).
         names: which fields of records are text, title and id.
     """
@@ -166,8 +168,8 @@ class Reader:
         A worker that crashed on a file after others may have suffered from those: the file is tried in a fresh one.
         """
         workers.remove(worker)
-        late = not worker.dead
         code = self._bury(worker)
+        late = not worker.dead or code == -signal.SIGXCPU
         if not worker.files:
             return
         file, *others = worker.files
@@ -177,7 +179,7 @@ class Reader:
             return
         limit = f"more than {self._memory >> 20} MiB of memory"
         if late:
-            reason = f"it takes longer than {messages.patience(file, self._seconds):.3g} seconds to read"
+            reason = f"it takes more than {math.ceil(messages.patience(file, self._seconds))} s to read"
         elif code == messages.OUT_OF_MEMORY:
             reason = f"it needs {limit} to read"
         else:

@@ -1,10 +1,11 @@
 """The worker process: reads the files it is told to, one after another, and says what came of each.
 
-It ends by itself when the reader goes away: a thread waits for the end of its input, whatever a parser is doing, and a
-limit on processor time ends what that thread cannot.
+The kernel ends it when a file takes too much processor time or memory; the reader ends it when a file takes too long
+without using the processor. It ends by itself when the reader goes away: a thread waits for the end of its input.
 """
 
 import json
+import math
 import os
 import queue
 import resource
@@ -46,10 +47,12 @@ def main() -> None:
         resource.setrlimit(resource.RLIMIT_DATA, (configuration["memory"], configuration["memory"]))
     while True:
         for file in messages.unpack_files(lines.get()):
-            _limit_time(10 * messages.patience(file, configuration["seconds"]))
+            patience = messages.patience(file, configuration["seconds"])
+            _limit_time(patience)
             try:
                 for result in read(file, recipe):
                     answers.write(messages.pack(result))
+                    _limit_time(patience)
             except MemoryError:
                 os._exit(messages.OUT_OF_MEMORY)  # nothing more can be relied upon here
             except BaseException as error:  # a panic of a parser written in Rust is no Exception
@@ -69,7 +72,7 @@ def _listen(lines: "queue.SimpleQueue[bytes]") -> None:
 
 
 def _limit_time(seconds: float) -> None:
-    """Let the kernel end this process once it has been busy for that much longer, whatever the reader does."""
+    """Let the kernel end this process once it has been busy for that much longer."""
     used = resource.getrusage(resource.RUSAGE_SELF)
-    limit = int(used.ru_utime + used.ru_stime + seconds) + 10
+    limit = math.ceil(used.ru_utime + used.ru_stime + seconds)
     resource.setrlimit(resource.RLIMIT_CPU, (limit, resource.RLIM_INFINITY))

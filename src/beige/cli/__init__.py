@@ -10,6 +10,7 @@ import sys
 
 import typer
 
+from beige.cli._group import group, summary
 from beige.errors import BeigeError
 
 EXAMPLES = {
@@ -21,8 +22,10 @@ EXAMPLES = {
     "status": "beige status --json",
     "doctor": "beige doctor",
     "bench": "beige bench --precision fp32",
+    "evaluate": "beige evaluate scifact/ --system bm25 --system bge-small-en-v1.5 --output report/",
 }
-"""Each command with an example, in the order that help shows; its module of `beige.cli` has the same name."""
+"""Each command with an example, in the order that help shows; its module of `beige.cli` has the same name, with the
+command as `run` and, where there are commands below it, those by name as `BELOW`."""
 
 
 def build(command: str | None = None) -> typer.Typer:
@@ -43,8 +46,12 @@ def build(command: str | None = None) -> typer.Typer:
     )
     app.callback()(_options)
     for name in [command] if command in EXAMPLES else EXAMPLES:
-        run = importlib.import_module(f"beige.cli.{name}").run
-        app.command(name, epilog=f"Example: [bold]{EXAMPLES[name]}[/bold]")(run)
+        module = importlib.import_module(f"beige.cli.{name}")
+        epilog = f"Example: [bold]{EXAMPLES[name]}[/bold]"
+        if hasattr(module, "BELOW"):
+            app.add_typer(group(module.run, module.BELOW, epilog), name=name, help=summary(module.run))
+        else:
+            app.command(name, epilog=epilog)(module.run)
     return app
 
 

@@ -1,0 +1,104 @@
+"""What a record says: which system is best, which ones cannot be told from it, and which ones are worth their cost."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+Record = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Axis:
+    """A kind of cost: the name of its figure in a record, what a reader calls it, its unit."""
+
+    cost: str
+    label: str
+    unit: str
+
+
+AXES = (
+    Axis("latency_p50_ms", "Time for a query", "ms, median"),
+    Axis("bytes_per_vector", "Memory", "bytes a vector"),
+    Axis("dollars_per_million_tokens", "Price", "$ a million tokens"),
+    Axis("tokens_per_second", "Indexing speed", "tokens a second"),
+)
+"""What quality is plotted against; more is better of the speed alone."""
+
+BETTER_HIGH = ("tokens_per_second",)
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """A system between its cost and its quality.
+
+    Attributes:
+        name: of the system.
+        x: cost.
+        y: quality.
+        low: of the quality's interval.
+        high: of the quality's interval.
+        front: whether no other system is at least as good at no more cost.
+    """
+
+    name: str
+    x: float
+    y: float
+    low: float
+    high: float
+    front: bool
+
+
+def measure_of(record: Record) -> str:
+    """The first measure: the one that systems are ordered by."""
+    return str(next(iter(next(iter(record["systems"].values()))["measures"])))
+
+
+def ordered(record: Record) -> list[str]:
+    """The systems' names, best first."""
+    measure = measure_of(record)
+    return sorted(record["systems"], key=lambda name: -record["systems"][name]["measures"][measure])
+
+
+def verdict(record: Record) -> str:
+    """One or two sentences: the best system, and those that the data cannot tell from it."""
+    measure, names = measure_of(record), ordered(record)
+    best = names[0]
+    figure = f"{record['systems'][best]['measures'][measure]:.4f}"
+    if len(names) == 1:
+        return f"{best} reaches {measure} {figure}."
+    equal = [name for name in names[1:] if not _differ(record, measure, best, name)]
+    if not equal:
+        return f"{best} is best with {measure} {figure}, and the lead over every other system is significant."
+    others = equal[0] if len(equal) == 1 else f"{', '.join(equal[:-1])} and {equal[-1]}"
+    return f"{best} is ahead with {measure} {figure}, but the data cannot tell it from {others}."
+
+
+def points(record: Record, axis: Axis) -> list[Point]:
+    """The systems that have this cost, which is above zero."""
+    measure = measure_of(record)
+    rows = [
+        (name, float(system["cost"][axis.cost]), system["measures"][measure], *system["intervals"][measure])
+        for name, system in record["systems"].items()
+        if system["cost"][axis.cost]
+    ]
+    front = pareto([(-x if axis.cost in BETTER_HIGH else x, y) for _, x, y, *_ in rows])
+    return [Point(name, x, y, low, high, kept) for (name, x, y, low, high), kept in zip(rows, front, strict=True)]
+
+
+def pareto(places: Sequence[tuple[float, float]]) -> list[bool]:
+    """For each (cost, quality), whether no other place is as cheap and as good, and better in one of both."""
+    return [
+        not any(
+            other_cost <= cost and other_quality >= quality and (other_cost, other_quality) != (cost, quality)
+            for other_cost, other_quality in places
+        )
+        for cost, quality in places
+    ]
+
+
+def _differ(record: Record, measure: str, first: str, second: str) -> bool:
+    return any(
+        row["significant"]
+        for row in record["comparisons"]
+        if row["measure"] == measure and {row["first"], row["second"]} == {first, second}
+    )

@@ -87,46 +87,57 @@ def row_scores(rows: SparseRows, query: Sparse, weights: NDArray[np.float64]) ->
 class Merge:
     """Several postings as one, in blocks of bounded memory.
 
-    Every chunk of an earlier part has a lower id than those of the later ones.
+    Args:
+        parts: with which of their chunks are alive; the ids ascend from part to part.
+
+    Attributes:
+        ids: the chunks that are alive, (n,), ascending.
     """
 
     def __init__(self, parts: Sequence[tuple[Postings, Alive]]) -> None:
         self._parts = parts
         self.ids = np.concatenate([part.ids[alive] for part, alive in parts])
-        self.terms = _union([part.terms for part, _ in parts])
-        self._counts = np.zeros(len(self.terms), np.int64)
+        self._terms = np.unique(np.concatenate([part.terms for part, _ in parts]))
+        self._counts = np.zeros(len(self._terms), np.int64)
 
     def blocks(self) -> Iterator[NDArray[np.void]]:
-        """The entries, by term; `counts` is true when they are all out."""
-        rows, shift = [], 0
-        for _, alive in self._parts:
-            rows.append((np.cumsum(alive) - 1 + shift).astype(np.int32))
-            shift += int(np.count_nonzero(alive))
+        """The entries, by term and then row."""
+        rows = self._rows()
         for low, high in self._spans():
-            found, terms = [], []
-            for (part, alive), numbers in zip(self._parts, rows, strict=True):
-                first, last = (
-                    np.searchsorted(part.terms, self.terms[low]),
-                    np.searchsorted(part.terms, self.terms[high - 1], "right"),
-                )
+            found, owners = [], []
+            for (part, alive), row in zip(self._parts, rows, strict=True):
+                first = np.searchsorted(part.terms, self._terms[low])
+                last = np.searchsorted(part.terms, self._terms[high - 1], "right")
                 entries = part.entries[part.offsets[first] : part.offsets[last]]
-                owner = np.repeat(
-                    np.searchsorted(self.terms, part.terms[first:last]) - low,
-                    np.diff(part.offsets[first : last + 1]),
-                )
+                lengths = np.diff(part.offsets[first : last + 1])
+                owner = np.repeat(np.searchsorted(self._terms, part.terms[first:last]) - low, lengths)
                 living = alive[entries["row"]]
                 kept = entries[living]
-                kept["row"] = numbers[kept["row"]]
+                kept["row"] = row[kept["row"]]
                 found.append(kept)
-                terms.append(owner[living])
-            owners = np.concatenate(terms)
-            self._counts[low:high] = np.bincount(owners, minlength=high - low)
-            yield np.concatenate(found)[np.argsort(owners, kind="stable")]
+                owners.append(owner[living])
+            owner = np.concatenate(owners)
+            self._counts[low:high] = np.bincount(owner, minlength=high - low)
+            yield np.concatenate(found)[np.argsort(owner, kind="stable")]
+
+    def directory(self) -> tuple[NDArray[np.uint32], NDArray[np.int64]]:
+        """Terms and offsets, once the blocks are out; a term that only dead chunks had is gone."""
+        used = self._counts > 0
+        return self._terms[used], _offsets(self._counts[used])
+
+    def _rows(self) -> list[NDArray[np.int32]]:
+        """For each part, the new row of each of its living rows."""
+        starts = np.cumsum([0, *(np.count_nonzero(alive) for _, alive in self._parts)])
+        return [
+            (np.cumsum(alive) - 1 + start).astype(np.int32)
+            for (_, alive), start in zip(self._parts, starts, strict=False)
+        ]
 
     def _spans(self) -> Iterator[tuple[int, int]]:
-        sizes = np.zeros(len(self.terms), np.int64)
+        """Ranges of terms with at most `_BLOCK` entries, or of one term that has more."""
+        sizes = np.zeros(len(self._terms), np.int64)
         for part, _ in self._parts:
-            sizes[np.searchsorted(self.terms, part.terms)] += np.diff(part.offsets)
+            sizes[np.searchsorted(self._terms, part.terms)] += np.diff(part.offsets)
         ends = np.cumsum(sizes)
         low = 0
         while low < len(ends):
@@ -135,21 +146,12 @@ class Merge:
             yield low, high
             low = high
 
-    def directory(self) -> tuple[NDArray[np.uint32], NDArray[np.int64]]:
-        """Terms and offsets, once the blocks are out; a term of which only dead chunks knew is gone."""
-        used = self._counts > 0
-        return self.terms[used], _offsets(self._counts[used])
-
 
 def merged(parts: Sequence[tuple[Postings, Alive]]) -> Postings:
     """Several postings as one, in memory."""
     merge = Merge(parts)
     entries = np.concatenate([np.empty(0, ENTRY), *merge.blocks()])
     return Postings(merge.ids, *merge.directory(), entries)
-
-
-def _union(arrays: Sequence[NDArray[np.uint32]]) -> NDArray[np.uint32]:
-    return np.unique(np.concatenate(arrays))
 
 
 def _offsets(counts: NDArray[np.int64]) -> NDArray[np.int64]:

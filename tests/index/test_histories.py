@@ -73,6 +73,13 @@ def test_every_history_equals_the_plain_store(
         assert writer.notices == reader.notices == []
 
 
+def check_centroid(store: SqliteStore, kept: dict[str, Entry]) -> None:
+    """The mean of what is stored, bit by bit: float16 adds up exactly."""
+    vectors = np.concatenate([entry.vectors["dense"] for entry in kept.values()]).astype(np.float16)
+    mean = (vectors.sum(axis=0, dtype=np.float64) / len(vectors)).astype(np.float32)
+    assert store.centroid("dense").tobytes() == mean.tobytes()
+
+
 def bits(store: SqliteStore, queries: dict[str, list[Floats | Sparse]]) -> list[tuple[str, int, bytes]]:
     """Every hit with the very bits of its score."""
     found = []
@@ -121,3 +128,5 @@ def test_scores_of_real_vectors_have_the_same_bits_in_a_fresh_index(tmp_path: Pa
             }
             assert bits(old, queries) == bits(fresh, queries)
             assert len(bits(old, queries)) > 1000
+            check_centroid(old, kept)
+            check_centroid(fresh, kept)

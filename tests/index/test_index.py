@@ -23,7 +23,6 @@ def test_an_index_is_made_where_an_embedder_is_given(here: Path, embedder: Stand
     with Index.open("new", embedder) as index:
         assert index.count() == (0, 0)
         assert index.manifest.fingerprint == embedder.fingerprint
-        assert index.background == 0
     with Index.open("new") as index:
         assert index.manifest.dimension == embedder.checkpoint.dimension
         assert index.manifest.chunk_tokens == embedder.checkpoint.max_tokens

@@ -8,7 +8,7 @@ from tests.index.samples import manifest
 
 
 def test_a_manifest_survives_its_rows() -> None:
-    given = manifest().changed(background=0.25, query_template="für: {}")
+    given = manifest().changed(average_length=0.25, query_template="für: {}")
     assert Manifest.from_rows(given.to_rows()) == given
 
 

@@ -317,28 +317,24 @@ def test_an_error_of_the_caller_ends_the_run(here: Path, embedder: StandIn) -> N
         assert index.count() == (1, 1), "it was stored before it was told"
 
 
-def test_the_average_length_is_fixed_by_the_first_run_and_the_background_follows_growth(
+def test_the_average_length_is_fixed_by_the_first_run_and_the_centroid_follows_the_chunks(
     here: Path, embedder: StandIn
 ) -> None:
     chance = random.Random(0)
-    for number in range(10):
-        write(here / f"{number}.md", " ".join(chance.choices(WORDS, k=20)))
-    add(embedder, ".")
-    with Index.open("../index") as index:
-        first = index.manifest
-        assert first.average_length == 20
-        assert 0 < first.background < 0.8
-    for number in range(10, 13):
-        write(here / f"{number}.md", " ".join(chance.choices(WORDS, k=60)))
-    add(embedder, ".")
-    with Index.open("../index") as index:
-        assert (index.manifest.average_length, index.manifest.background) == (20, first.background)
-    for number in range(13, 60):
-        write(here / f"{number}.md", " ".join(chance.choices(WORDS, k=60)))
-    add(embedder, ".")
+
+    def grow(numbers: range, words: int) -> None:
+        for number in numbers:
+            write(here / f"{number}.md", " ".join(chance.choices(WORDS, k=words)))
+        add(embedder, ".")
+
+    grow(range(10), 20)
     with Index.open("../index") as index:
         assert index.manifest.average_length == 20
-        assert index.manifest.background != first.background
+        first = index.store.centroid("dense")
+    grow(range(5, 13), 60)
+    with Index.open("../index") as index:
+        assert index.manifest.average_length == 20
+        assert not np.array_equal(index.store.centroid("dense"), first)
 
 
 def answers(index: str, embedder: StandIn) -> list[object]:

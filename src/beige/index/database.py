@@ -5,6 +5,9 @@ import sqlite3
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
+import numpy as np
+from numpy.typing import NDArray
+
 from beige.documents.chunk import Document, Locator
 from beige.index.codec import Blobs
 from beige.index.manifest import Manifest
@@ -142,6 +145,11 @@ class Reading:
         )
         return [Stored(_text(row[0]), *row[1:]) for row in found]
 
+    def total(self, number: int) -> tuple[int, NDArray[np.float64]] | None:
+        """How many vectors a dense leg has, and their sum, (d,); None if it never had one."""
+        row = self._connection.execute("SELECT chunks, vector FROM total WHERE leg = ?", (number,)).fetchone()
+        return None if row is None else (row[0], np.frombuffer(row[1], "<f8"))
+
     def count(self) -> tuple[int, int]:
         """How many documents and chunks are stored."""
         documents, chunks = self._connection.execute("SELECT count(*), ifnull(sum(chunks), 0) FROM document").fetchone()
@@ -149,10 +157,16 @@ class Reading:
 
 
 class Writing(Reading):
-    """Changes to the database, within one transaction."""
+    """Changes to the database, within one transaction.
 
-    def __init__(self, connection: sqlite3.Connection) -> None:
+    Args:
+        connection: in a transaction.
+        dimensions: of each leg, None for a sparse one.
+    """
+
+    def __init__(self, connection: sqlite3.Connection, dimensions: Sequence[int | None] = ()) -> None:
         super().__init__(connection)
+        self._dimensions = dimensions
         self._next = 1 + self._sequence("chunk")
 
     def _sequence(self, table: str) -> int:
@@ -163,16 +177,19 @@ class Writing(Reading):
         """Write the index's own description."""
         self._connection.executemany("INSERT OR REPLACE INTO manifest VALUES (?, ?)", manifest.to_rows().items())
 
-    def delete(self, source: str, legs: int) -> bool:
+    def delete(self, source: str) -> bool:
         """Forget a document; returns whether there was one."""
         row = self._connection.execute("SELECT id FROM document WHERE source = ?", (_blob(source),)).fetchone()
         if row is None:
             return False
         self._connection.execute("INSERT INTO removal (chunk) SELECT id FROM chunk WHERE document = ?", row)
-        for number in range(legs):
-            self._connection.execute(
-                f"DELETE FROM {leg_table(number)} WHERE chunk IN (SELECT id FROM chunk WHERE document = ?)", row
-            )
+        for number in range(len(self._dimensions)):
+            gone = self._connection.execute(
+                f"DELETE FROM {leg_table(number)} WHERE chunk IN (SELECT id FROM chunk WHERE document = ?) "
+                "RETURNING vector",
+                row,
+            ).fetchall()
+            self._add_up(number, [vector for (vector,) in gone], -1)
         self._connection.execute("DELETE FROM chunk WHERE document = ?", row)
         self._connection.execute("DELETE FROM document WHERE id = ?", row)
         return True
@@ -219,6 +236,23 @@ class Writing(Reading):
         )
         for leg, blobs in enumerate(vectors):
             self._connection.executemany(f"INSERT INTO {leg_table(leg)} VALUES (?, ?)", enumerate(blobs, start=first))
+            self._add_up(leg, blobs, 1)
+
+    def _add_up(self, number: int, blobs: Sequence[bytes], sign: int) -> None:
+        """Keep the sum of a dense leg's vectors.
+
+        It is exact, so that it does not depend on the history: float16 values are multiples of 2^-24, of which
+        float64 adds up five hundred million without rounding.
+        """
+        dimension = self._dimensions[number]
+        if dimension is None or not blobs:
+            return
+        chunks, total = self.total(number) or (0, np.zeros(dimension))
+        total = total + sign * np.frombuffer(b"".join(blobs), "<f2").reshape(-1, dimension).sum(axis=0, dtype="<f8")
+        self._connection.execute(
+            "INSERT OR REPLACE INTO total VALUES (?, ?, ?)",
+            (number, chunks + sign * len(blobs), total.astype("<f8").tobytes()),
+        )
 
     def note_change(self) -> None:
         """Close the transaction's account in the log of changes."""

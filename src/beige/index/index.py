@@ -130,13 +130,6 @@ class Index:
         return self.store.manifest
 
     @property
-    def background(self) -> float:
-        """The mean cosine of random query and chunk pairs; 0 while the index has too few chunks to tell."""
-        if self.manifest.background is None:
-            self.store.reload_manifest()  # another process may have found out
-        return self.manifest.background or 0.0
-
-    @property
     def embedder(self) -> "Embedder":
         """The embedder that the index was opened with, else that of the model that made it, loaded at the first use.
 

@@ -50,7 +50,6 @@ class Manifest:
         chunk_tokens: the most tokens of a chunk.
         analyser: language and version of what makes words of text.
         average_length: mean weight-giving length of a document for BM25, fixed when the index is made.
-        background: mean cosine of random query and chunk pairs.
         created: when, ISO 8601 in UTC.
     """
 
@@ -64,7 +63,6 @@ class Manifest:
     chunk_tokens: int
     analyser: str
     average_length: float | None = None
-    background: float | None = None
     created: str = field(default_factory=lambda: datetime.now(UTC).isoformat(timespec="seconds"))
 
     def leg(self, name: str) -> Leg:

@@ -18,7 +18,6 @@ from beige.analyser import Analyser
 from beige.documents.chunk import Document, Failure
 from beige.documents.reader import Reader
 from beige.documents.walk import Found, find
-from beige.index.background import Sample
 from beige.index.channel import Channel
 from beige.index.files import Files, Step
 from beige.index.report import Change, Report
@@ -73,7 +72,6 @@ class Pipeline:
         self._files = Files(store)
         self._read: Channel[Step] = Channel(WAITING)
         self._embedded: Channel[list[_Ready]] = Channel(WAITING)
-        self._sample = Sample()
         self._empty = np.empty((0, store.manifest.dimension), np.float32)
 
     def run(self, paths: Sequence[str | Path], skip: Path) -> Report:
@@ -105,8 +103,6 @@ class Pipeline:
                 stage.join()
             raise
         self._forget_vanished(paths)
-        if 2 * self._report.chunks >= self._store.count()[1]:  # the sample of this run says more than that before it
-            self._measure_background()
         self._report.seconds = time.monotonic() - started
         return self._report
 
@@ -154,7 +150,6 @@ class Pipeline:
                 assert embedding.dense is not None
                 vectors[key] = embedding.dense
                 spent[key] = (embedding.tokens, embedding.truncated)
-                self._sample.add(fresh[key], embedding.dense)
         ready = []
         for (document, change), names in zip(steps, keys, strict=True):
             dense = np.stack([vectors[key] for key in names]) if names else self._empty
@@ -176,13 +171,6 @@ class Pipeline:
             ]
             if any(lengths):
                 self._store.update_manifest(average_length=sum(lengths) / len(lengths))
-        if self._store.manifest.background is None:
-            self._measure_background()
-
-    def _measure_background(self) -> None:
-        background = self._sample.background(self._embedder)
-        if background is not None:
-            self._store.update_manifest(background=background)
 
     # Storing, in a thread of its own.
 

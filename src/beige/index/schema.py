@@ -43,6 +43,8 @@ def _first(connection: sqlite3.Connection) -> None:
             number INTEGER PRIMARY KEY AUTOINCREMENT, added INTEGER NOT NULL, removed INTEGER NOT NULL,
             stamp INTEGER NOT NULL)""",
         "INSERT INTO change (added, removed, stamp) VALUES (0, 0, random())",
+        # Of each dense leg, the sum of its vectors as float64.
+        "CREATE TABLE total (leg INTEGER PRIMARY KEY, chunks INTEGER NOT NULL, vector BLOB NOT NULL)",
     ):
         connection.execute(statement)
 

@@ -66,7 +66,13 @@ class SqliteStore:
                 connection.close()
             else:
                 self._writer = Writer(
-                    folder, connection, self._pool, self._legs, tail_rows=tail_rows, notice=self._note
+                    folder,
+                    connection,
+                    self._pool,
+                    self._legs,
+                    [leg.dimension for leg in self.manifest.legs],
+                    tail_rows=tail_rows,
+                    notice=self._note,
                 )
                 self._writer.recover()
             self._undo = undo.pop_all()
@@ -174,6 +180,15 @@ class SqliteStore:
             found = reading.vectors_by_key(self._legs[leg].kind.number, keys)
         vectors = decode_dense(list(enumerate(found.values())), dimension).vectors
         return dict(zip(found, vectors, strict=True))
+
+    def centroid(self, leg: str) -> Floats:
+        """The mean of a dense leg's vectors, (d,), the same after any history; zeros of an empty index."""
+        dimension = self.manifest.leg(leg).dimension
+        if dimension is None:
+            raise StoreError(f"the leg {leg!r} has no dense vectors")
+        with self._reading() as reading:
+            chunks, total = reading.total(self._legs[leg].kind.number) or (0, np.zeros(dimension))
+        return (total / max(chunks, 1)).astype(np.float32)
 
     def documents(self, prefix: str = "") -> Iterator[Stored]:
         """Every stored document whose source begins with the prefix, by source."""

@@ -83,6 +83,12 @@ class Store(Protocol):
     def known(self, leg: str, keys: Sequence[str]) -> Mapping[str, Floats]:
         """Dense vectors (d,) of stored chunks by `Chunk.key`, for those of the keys that are stored."""
 
+    def centroid(self, leg: str) -> Floats:
+        """The mean of a dense leg's vectors, (d,), the same after any history; zeros of an empty index.
+
+        Its dot product with a query is the mean of the query's scores: what an unrelated chunk gets.
+        """
+
     def documents(self, prefix: str = "") -> Iterator[Stored]:
         """Every stored document whose source begins with the prefix, by source."""
 

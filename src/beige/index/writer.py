@@ -24,6 +24,7 @@ class Writer:
         connection: to its database, of nobody else.
         pool: of reading connections.
         legs: by name, in the manifest's order.
+        dimensions: of each leg, None for a sparse one.
         tail_rows: changed rows past which the caches are merged, or a sixteenth of the index where that is more, up
             to five times this: the work of merging stays a small part of indexing, and so does reading the tail.
         notice: told, in a sentence, what was wrong with a cache.
@@ -35,6 +36,7 @@ class Writer:
         connection: sqlite3.Connection,
         pool: Pool,
         legs: Mapping[str, LegCache[Any, Any]],
+        dimensions: Sequence[int | None],
         *,
         tail_rows: int,
         notice: Callable[[str], None],
@@ -43,6 +45,7 @@ class Writer:
         self._connection = connection
         self._pool = pool
         self._legs = legs
+        self._dimensions = dimensions
         self._tail_rows = tail_rows
         self._notice = notice
         self._lock = threading.RLock()
@@ -55,7 +58,7 @@ class Writer:
         with self._lock:
             with self._transaction() as writing:
                 for entry, vectors in zip(entries, encoded, strict=True):
-                    writing.delete(entry.document.source, len(self._legs))
+                    writing.delete(entry.document.source)
                     writing.insert(entry.document, vectors)
                 writing.note_change()
             self._after_change(sum(len(entry.document.chunks) for entry in entries))
@@ -64,7 +67,7 @@ class Writer:
         """Forget documents, in one transaction; returns how many there were."""
         with self._lock:
             with self._transaction() as writing:
-                gone = sum(writing.delete(source, len(self._legs)) for source in sources)
+                gone = sum(writing.delete(source) for source in sources)
                 writing.note_change()
             self._after_change(0)
         return gone
@@ -121,7 +124,7 @@ class Writer:
         with self._lock, explained(self._folder):
             self._connection.execute("BEGIN IMMEDIATE")
             try:
-                yield Writing(self._connection)
+                yield Writing(self._connection, self._dimensions)
                 self._connection.execute("COMMIT")
             except BaseException:
                 self._connection.rollback()

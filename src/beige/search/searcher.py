@@ -136,7 +136,9 @@ class Searcher:
         missing = ranks == 0
         if missing.any():
             scores[missing] = self._index.store.scores(leg, asked.query, ids[missing])
-        return Evidence(scores, ranks, floor=self._index.background if leg == "dense" else 0.0)
+        query = asked.query
+        floor = 0.0 if isinstance(query, Sparse) else float(self._index.store.centroid(leg) @ query)
+        return Evidence(scores, ranks, floor)
 
     def _hits(
         self,

@@ -135,6 +135,20 @@ def test_a_long_listing_goes_on_while_documents_come_and_go(store: Store) -> Non
     assert len(seen) == 2525
 
 
+def test_a_scan_gives_every_chunk_once(store: Store) -> None:
+    assert list(store.scan()) == []
+    entries = [entry(f"{number:03}", number, chunks=13) for number in range(90)]  # more than one page
+    store.upsert(entries)
+    store.delete(["007"])
+    found = [(passage.source, passage.position, passage.text) for passage in store.scan()]
+    assert found == [
+        (each.document.source, position, chunk.text)
+        for each in entries
+        if each.document.source != "007"
+        for position, chunk in enumerate(each.document.chunks)
+    ]
+
+
 @pytest.mark.parametrize(
     ("leg", "vectors", "message"),
     [

@@ -100,6 +100,13 @@ class Reading:
             )
         }
 
+    def chunks(self, after: int) -> Ids:
+        """The next page of chunks with ids above `after`, ascending; empty at the end."""
+        found = self._connection.execute(
+            "SELECT id FROM chunk WHERE id > ? ORDER BY id LIMIT ?", (after, PAGE_ROWS)
+        ).fetchall()
+        return np.array([row[0] for row in found], np.int64)
+
     def passages(self, ids: Ids) -> list[Passage]:
         """These chunks, in the order asked for; one that is gone is left out."""
         found = {

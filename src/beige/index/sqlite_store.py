@@ -166,6 +166,13 @@ class SqliteStore:
         scores = dict(zip((chunk for chunk, _ in blobs), found.tolist(), strict=True))
         return np.array([scores.get(chunk, np.nan) for chunk in ids.tolist()], np.float32)
 
+    def idf(self, leg: str, query: Sparse) -> Floats:
+        """What a sparse leg multiplies each of the query's weights by, (k,): the live IDF, or 1 where it has none."""
+        with self._search(leg, query) as (_, cache, view):
+            if not isinstance(cache.kind, SparseLeg):
+                raise StoreError(f"the leg {leg!r} has no IDF")
+            return cache.kind.idf(view, query).astype(np.float32)
+
     def fetch(self, ids: Ids) -> list[Passage]:
         """These chunks, in the order asked for; one that is gone is left out."""
         with self._reading() as reading:
@@ -198,6 +205,17 @@ class SqliteStore:
                 return reading.documents(after, prefix)
 
         return paged(page)
+
+    def scan(self) -> Iterator[Passage]:
+        """Every stored chunk, in the order of storing; what is stored meanwhile may or may not be among them."""
+        last = 0
+        while True:
+            with self._reading() as reading:
+                page = reading.passages(reading.chunks(last))
+            if not page:
+                return
+            yield from page
+            last = page[-1].id
 
     def count(self) -> tuple[int, int]:
         """How many documents and chunks are stored."""

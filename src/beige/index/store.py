@@ -77,6 +77,9 @@ class Store(Protocol):
     def scores(self, leg: str, query: Floats | Sparse, ids: Ids) -> Floats:
         """The leg's score of each of these chunks, 0 where a sparse leg shares nothing, NaN where the chunk is gone."""
 
+    def idf(self, leg: str, query: Sparse) -> Floats:
+        """What a sparse leg multiplies each of the query's weights by, (k,): the live IDF, or 1 where it has none."""
+
     def fetch(self, ids: Ids) -> list[Passage]:
         """These chunks, in the order asked for; one that is gone is left out."""
 
@@ -91,6 +94,9 @@ class Store(Protocol):
 
     def documents(self, prefix: str = "") -> Iterator[Stored]:
         """Every stored document whose source begins with the prefix, by source."""
+
+    def scan(self) -> Iterator[Passage]:
+        """Every stored chunk, in the order of storing; what is stored meanwhile may or may not be among them."""
 
     def count(self) -> tuple[int, int]:
         """How many documents and chunks are stored."""

@@ -6,6 +6,7 @@ It knows nothing of models and data sets: vectors, words and scores come in, pla
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,10 +39,11 @@ class Dense:
     documents: Kept
     queries: Floats
 
-    @property
-    def floor(self) -> float:
-        """The mean cosine of all queries and documents: that of a pair that has nothing to do with each other."""
-        return float(self.queries.mean(axis=0) @ self.documents.vectors.mean(axis=0))
+    @cached_property
+    def centroid(self) -> Floats:
+        """The mean of the documents' vectors, (d,): its dot product with a query is what an unrelated one scores."""
+        mean: Floats = self.documents.vectors.mean(axis=0)
+        return mean
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,10 +86,9 @@ class Legs:
             texts: q queries.
             only: for each, the documents that are ranked; None for all.
         """
-        floor = 0.0 if self.dense is None else self.dense.floor
         for number, (text, some) in enumerate(zip(texts, only, strict=True)):
             started = time.perf_counter()
-            places, scores = self._retrieve(number, text, some, floor)
+            places, scores = self._retrieve(number, text, some)
             seconds = time.perf_counter() - started
             if self.rerank is not None and len(places):
                 given, longer = self.rerank(text, places[:RERANKED])
@@ -95,11 +96,13 @@ class Legs:
                 seconds += longer
             yield Ranking(places, scores, seconds)
 
-    def _retrieve(self, number: int, text: str, some: Places | None, floor: float) -> tuple[Places, Floats]:
+    def _retrieve(self, number: int, text: str, some: Places | None) -> tuple[Places, Floats]:
         rows: dict[str, Floats] = {}  # each leg's score of every document, (n,)
         best: dict[str, Places] = {}
+        floors = {"bm25": 0.0}
         if self.dense is not None:
             query = self.dense.queries[number]
+            floors["dense"] = float(self.dense.centroid @ query)
             rows["dense"] = self.dense.documents.scores(query)
             best["dense"] = self.dense.documents.best(query, rows["dense"], self.depth) if some is None else some
         if self.words is not None:
@@ -108,8 +111,7 @@ class Legs:
             best["bm25"] = found[rows["bm25"][found] > 0]  # a document that shares no word was not found
         candidates = np.unique(np.concatenate(list(best.values()))) if some is None else np.sort(some)
         evidence = {
-            leg: Evidence(row[candidates], _ranks(row, best[leg], candidates), floor if leg == "dense" else 0.0)
-            for leg, row in rows.items()
+            leg: Evidence(row[candidates], _ranks(row, best[leg], candidates), floors[leg]) for leg, row in rows.items()
         }
         scores = fuse(self.fusion, evidence)
         order = top(scores, self.depth)

@@ -21,13 +21,15 @@ def reranking(name: str, documents: Sequence[str], cache: Cache) -> Score:
     Raises:
         BeigeError: the reranker cannot be opened.
     """
-    from beige.reranker import Reranker  # type: ignore[import-not-found]
+    from beige.reranker import Reranker
 
     reranker = Reranker(name)
     reranker.score("warm", ["warm"])  # no measured call waits for the first one's preparations
 
+    space = f"{reranker.checkpoint.name} {reranker.checkpoint.fingerprint} {reranker.precision}"
+
     def score(text: str, places: Places) -> tuple[Floats, float]:
-        keys = [key_of((reranker.fingerprint, text, documents[place])) for place in places]
+        keys = [key_of((space, text, documents[place])) for place in places]
         answers = cache.get(list(dict.fromkeys(keys)))
         missing = {key: documents[place] for key, place in zip(keys, places, strict=True) if key not in answers}
         if missing:

@@ -1,4 +1,4 @@
-"""Parity: the lowest cosine of Beige's vectors to sentence-transformers', on the same checkpoint folder."""
+"""Parity: the cosines of Beige's vectors to sentence-transformers', on the same checkpoint folder."""
 
 import random
 from collections.abc import Mapping, Sequence
@@ -19,8 +19,8 @@ EACH = 2
 """Texts of each length and source."""
 
 
-def parity_texts(data: Path, tokenizer: Tokenizer) -> list[str]:
-    """Texts of every length in several scripts: prefixes of running text that begin anywhere, always the same."""
+def parity_texts(data: Path, tokenizer: Tokenizer) -> list[tuple[str, str]]:
+    """Data sets and texts of theirs, of every length: running text that begins anywhere, always the same."""
     choose = random.Random(0)
     texts = []
     for name in SCRIPTS:
@@ -30,7 +30,7 @@ def parity_texts(data: Path, tokenizer: Tokenizer) -> list[str]:
                 start = choose.randrange(len(records))
                 text = " ".join(record.whole for record in (records + records)[start : start + 60])[:8000]
                 spans = tokenizer.spans(text)  # (t, 2)
-                texts.append(text[: spans[min(length, len(spans)) - 1][1]])
+                texts.append((name, text[: spans[min(length, len(spans)) - 1][1]]))
     return texts
 
 
@@ -44,10 +44,11 @@ def reference(checkpoint: Checkpoint, texts: Sequence[str]) -> Floats:
     return vectors
 
 
-def lowest_cosine(ours: Floats, theirs: Floats) -> float:
-    """The lowest cosine of two vectors of one text."""
-    lengths = np.linalg.norm(ours, axis=1) * np.linalg.norm(theirs, axis=1)  # (n,)
-    return float(((ours * theirs).sum(1) / lengths).min())
+def cosines(ours: Floats, theirs: Floats) -> Floats:
+    """The cosine of two vectors of one text, (n,)."""
+    lengths = np.linalg.norm(ours, axis=1) * np.linalg.norm(theirs, axis=1)
+    found: Floats = (ours * theirs).sum(1) / lengths
+    return found
 
 
 def spread(vectors: Floats) -> float:

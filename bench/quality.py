@@ -17,7 +17,7 @@ from beige.models.checkpoint import open_checkpoint
 from beige.search import Searcher
 from beige.values import Floats
 from bench.machine import circumstances
-from bench.parity import FLOORS, SCRIPTS, lowest_cosine, parity_texts, reference, spread
+from bench.parity import FLOORS, SCRIPTS, cosines, parity_texts, reference, spread
 from bench.report import FOLDER, Target, described, table, targets, write
 from bench.retrieval import Rankings, bm25_scores
 from bench.texts import DATA
@@ -58,16 +58,23 @@ def parities(data: Path) -> Iterator[dict[str, Any]]:
     """A row for each model and precision."""
     for name in MODELS:
         checkpoint = open_checkpoint(name)
-        texts = parity_texts(data, checkpoint.tokenizer())
+        tokenizer = checkpoint.tokenizer()
+        scripts, texts = zip(*parity_texts(data, tokenizer), strict=True)
         theirs = reference(checkpoint, texts)
         for precision in PRECISIONS:
             row: dict[str, Any] = {"model": name, "precision": precision, "texts": len(texts), "spread": spread(theirs)}
             try:
-                ours = dense(name, precision, texts)
+                found = cosines(dense(name, precision, texts), theirs)  # (n,)
             except EngineError as error:
                 yield {**row, "skipped": str(error)}
                 continue
-            yield {**row, "lowest_cosine": lowest_cosine(ours, theirs)}
+            at = int(found.argmin())
+            yield {
+                **row,
+                "lowest_cosine": float(found[at]),
+                "mean_cosine": float(found.mean()),
+                "lowest_at": f"{scripts[at]}, {tokenizer.count(texts[at])} tokens",
+            }
 
 
 def dense(model: str, precision: str, texts: Sequence[str]) -> Floats:
@@ -225,13 +232,17 @@ def render(around: Mapping[str, Any], sections: Mapping[str, Any], figures: Sequ
             f"Texts of 1 to 512 tokens in several scripts ({', '.join(SCRIPTS)}), each model's own checkpoint folder "
             "read by both. The spread is the mean cosine of different texts: what a wrong vector would have.",
             table(
-                ("model", "precision", "texts", "lowest cosine", "spread"),
+                ("model", "precision", "texts", "lowest cosine", "at", "mean cosine", "spread"),
                 [
                     (
                         row["model"],
                         row["precision"],
                         row["texts"],
-                        f"{row['lowest_cosine']:.7f}" if "lowest_cosine" in row else f"skipped: {row['skipped']}",
+                        *(
+                            (f"{row['lowest_cosine']:.6f}", row["lowest_at"], f"{row['mean_cosine']:.6f}")
+                            if "lowest_cosine" in row
+                            else ("-", f"skipped: {row['skipped']}", "-")
+                        ),
                         f"{row['spread']:.3f}",
                     )
                     for row in sections["parity"]

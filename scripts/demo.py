@@ -59,7 +59,7 @@ def main() -> int:
         ["search", "a question of your own", *where],
         ["search", "a question of your own", "--legs", "bm25", *where],
         ["status", *where],
-        ["index", str(Path.home() / "Documents"), "--index", str(Path.home() / ".beige")],
+        ["index", "FOLDER", "--index", "FOLDER/.beige"],
     ):
         print(f"  {spell(line)}")
     if not options.docs:

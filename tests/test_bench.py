@@ -13,7 +13,7 @@ import pytest
 from beige.analyser import Analyser
 from bench import product, quality, speed
 from bench.contest import WORKERS, Contender, Result, contest, ratio
-from bench.parity import LENGTHS, SCRIPTS, lowest_cosine, parity_texts
+from bench.parity import LENGTHS, SCRIPTS, cosines, parity_texts
 from bench.report import Target, table, targets, write
 from bench.retrieval import Rankings, bm25_scores
 from bench.texts import tokens_read, workloads
@@ -211,11 +211,12 @@ def test_parity_texts_have_every_length_and_script(tiny_bert, shared_data):
     from beige.models.checkpoint import open_checkpoint
 
     tokenizer = open_checkpoint(tiny_bert).tokenizer()
-    texts = parity_texts(shared_data, tokenizer)
+    scripts, texts = zip(*parity_texts(shared_data, tokenizer), strict=True)
+    assert set(scripts) == set(SCRIPTS)
     counts = Counter(tokens.count - 2 for tokens in tokenizer.encode(texts))
     assert set(LENGTHS) <= set(counts)
     assert len(texts) == 2 * len(LENGTHS) * len(SCRIPTS)
-    assert lowest_cosine(np.eye(2, dtype=np.float32), np.float32([[3, 0], [3, 4]])) == pytest.approx(0.8)
+    assert cosines(np.eye(2, dtype=np.float32), np.float32([[3, 0], [3, 4]])) == pytest.approx([1, 0.8])
 
 
 MACHINE = {"cpu": "a CPU", "cores": 2, "memory": 2**33, "system": "Linux", "capabilities": ["avx2"]}
@@ -259,9 +260,10 @@ def test_the_page_of_speed():
 def test_the_page_of_quality():
     scores = {leg: {"nDCG@10": 0.7, "R@100": 0.9} for leg in ("dense", "bm25", "hybrid", "reciprocal")}
     task = {"data": "scifact", "split": "test", "model": quality.MODEL, "language": "english"}
+    parity = {"lowest_cosine": 0.999991, "lowest_at": "scifact, 3 tokens", "mean_cosine": 0.999998}
     sections = {
         "parity": [
-            {"model": "m", "precision": "fp32", "texts": 9, "spread": 0.5, "lowest_cosine": 0.999991},
+            {"model": "m", "precision": "fp32", "texts": 9, "spread": 0.5, **parity},
             {"model": "m", "precision": "bf16", "texts": 9, "spread": 0.5, "skipped": "no bf16"},
         ],
         "retrieval": [{**task, "precision": "fp32", **scores}, {**task, "precision": "bf16", "skipped": "no bf16"}],

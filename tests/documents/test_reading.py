@@ -25,7 +25,7 @@ def document(recipe: Recipe, path: Path) -> Document:
     return result
 
 
-def failure(recipe: Recipe, path: Path) -> Failure:
+def failed(recipe: Recipe, path: Path) -> Failure:
     (result,) = results(recipe, path)
     assert isinstance(result, Failure), result
     assert result.source == path.name
@@ -107,28 +107,28 @@ def test_an_empty_text_is_a_document_without_chunks(recipe: Recipe, tmp_path: Pa
 
 
 def test_a_document_without_text_is_a_failure(recipe: Recipe, tmp_path: Path) -> None:
-    reason = failure(recipe, files.pdf(tmp_path / "scan.pdf", [[], []])).reason
+    reason = failed(recipe, files.pdf(tmp_path / "scan.pdf", [[], []])).reason
     assert reason == "no text found; if its pages are scanned, run text recognition on it first"
     (tmp_path / "a.html").write_text("<div>" * 200_000)
-    assert failure(recipe, tmp_path / "a.html").reason == "no text found"
-    assert failure(recipe, files.docx(tmp_path / "a.docx", [(0, " ")])).reason == "no text found"
+    assert failed(recipe, tmp_path / "a.html").reason == "no text found"
+    assert failed(recipe, files.docx(tmp_path / "a.docx", [(0, " ")])).reason == "no text found"
 
 
 def test_bad_files_fail_with_one_sentence(recipe: Recipe, tmp_path: Path) -> None:
     for name in ("binary.txt", "binary.md", "binary.csv"):
         (tmp_path / name).write_bytes(b"\x7fELF\x02\x01\x01" + bytes(range(256)))
-        assert "binary" in failure(recipe, tmp_path / name).reason
+        assert "binary" in failed(recipe, tmp_path / name).reason
     for name in ("a.pdf", "a.docx", "a.pptx", "a.xlsx", "a.epub"):
         (tmp_path / name).write_bytes(b"junk")
-        assert "broken" in failure(recipe, tmp_path / name).reason
-    assert "encrypted" in failure(recipe, files.pdf(tmp_path / "e.pdf", [["x"]], encrypted=True)).reason
+        assert "broken" in failed(recipe, tmp_path / name).reason
+    assert "encrypted" in failed(recipe, files.pdf(tmp_path / "e.pdf", [["x"]], encrypted=True)).reason
     missing = list(read(Found(tmp_path / "gone.txt", "gone.txt", 0, 0.0), recipe))
     assert missing == [Failure("gone.txt", "it cannot be read: No such file or directory")]
 
 
 def test_a_pipe_in_the_place_of_a_file_is_not_waited_for(recipe: Recipe, tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "a.txt")
-    assert "never opened" in failure(recipe, tmp_path / "a.txt").reason
+    assert "never opened" in failed(recipe, tmp_path / "a.txt").reason
 
 
 @pytest.mark.parametrize(("changes", "reads"), [(1, True), (2, False)])
@@ -188,6 +188,11 @@ def test_a_file_that_may_not_be_read(tokenizer: Path, public: Path) -> None:
     """
     done = subprocess.run([sys.executable, "-c", textwrap.dedent(program)], capture_output=True, text=True, check=True)
     assert done.stdout == "Failure(source='secret.md', reason='it cannot be read: Permission denied')\n"
+
+
+def test_a_reason_is_one_line_of_reasonable_length() -> None:
+    assert reading.failure("a", "two\nlines \ud800") == Failure("a", "two lines \ufffd")
+    assert len(reading.failure("a", "x" * 1000).reason) == 300
 
 
 def test_a_text_at_hand(recipe: Recipe) -> None:

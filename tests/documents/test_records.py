@@ -70,6 +70,11 @@ def test_a_title_alone_is_the_text() -> None:
     assert (record.content.text, record.content.headings) == ("Only this", ())
 
 
+def test_nothing_of_a_long_title_is_lost() -> None:
+    record = only(read(records.json_lines, json.dumps({"title": "word " * 100, "text": "The text."})))
+    assert (record.content.text, record.content.headings) == (("word " * 100).strip() + "\n\nThe text.", ())
+
+
 def test_names_can_be_chosen() -> None:
     names = Names(text=("abstract",), id=("nr",))
     record = only(read(records.json_lines, '{"text": "no", "abstract": "yes", "nr": 5}', names))

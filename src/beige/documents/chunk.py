@@ -10,12 +10,14 @@ class Locator:
     """Where a passage stands in its document.
 
     Attributes:
-        start: first character, from 0, in the document's text.
+        start: first character, from 0, in the document's text: for "text", "markdown" and "code" the file's own text,
+            decoded; for the others what their parser gives.
         end: one past the last character.
-        line_start: first line, from 1.
+        line_start: first line of that text, from 1; lines end with a newline character.
         line_end: last line, inclusive.
         page: page, slide or sheet, from 1; None where the format has none.
-        headings: titles from the outermost heading to the nearest one.
+        headings: titles from the outermost heading to the nearest one; the outermost are left out where the path would
+            take more than half of a chunk.
     """
 
     start: int

@@ -18,6 +18,9 @@ from beige.documents.splitter import Splitter
 from beige.documents.walk import Found
 from beige.errors import InputError
 
+_REASON = 300
+"""Most characters of a failure's reason."""
+
 
 @dataclass(frozen=True)
 class Recipe:
@@ -39,9 +42,15 @@ def read(found: Found, recipe: Recipe) -> Iterator[Document | Failure]:
         else:
             yield _document(found, kind, recipe)
     except InputError as error:
-        yield Failure(found.source, str(error))
+        yield failure(found.source, error)
     except OSError as error:
-        yield Failure(found.source, f"it cannot be read: {error.strerror or error}")
+        yield failure(found.source, f"it cannot be read: {error.strerror or error}")
+
+
+def failure(source: str, reason: object) -> Failure:
+    """A failure with its reason as one line of reasonable length, whatever a parser had to say."""
+    line = " ".join(storable(str(reason)).split())
+    return Failure(source, line if len(line) <= _REASON else line[: _REASON - 1] + "…")
 
 
 def document_from_text(
@@ -105,9 +114,9 @@ def _records(found: Found, kind: str, recipe: Recipe) -> Iterator[Document | Fai
             for record in parsers.RECORDS[kind](file, recipe.names):
                 number += 1
                 if isinstance(record, Broken):
-                    yield Failure(f"{found.source}:{record.number}", record.reason)
+                    yield failure(f"{found.source}:{record.number}", record.reason)
                 elif record.name in names:
-                    yield Failure(f"{found.source}:{number}", f"another record has the id {record.name!r} too")
+                    yield failure(f"{found.source}:{number}", f"another record has the id {record.name!r} too")
                 else:
                     names.add(record.name)
                     yield Document(

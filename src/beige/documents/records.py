@@ -43,6 +43,9 @@ class NoRecordsError(Exception):
     """A JSON file that is no list of objects: a document like any other."""
 
 
+_TITLE = 300
+"""Characters of a title that is one; a longer one is text, since a heading path has no room for it."""
+
 Read = Callable[[BinaryIO, Names], Iterator[Record | Broken]]
 
 
@@ -155,8 +158,8 @@ def _record(value: Any, number: str, names: Names) -> Record:
     text = _text(value, text_name)
     if text_name is None:
         text = "\n".join(f"{key}: {item}" for key, item in fields.items() if str(item).strip())
-    if not text.strip():
-        return Record(name, Content(title), fields)
+    if not text.strip() or len(title) > _TITLE:
+        return Record(name, Content(f"{title}\n\n{text}".strip()), fields)
     return Record(name, Content(text, (Heading(0, 0, 1, " ".join(title.split())),) if title else ()), fields)
 
 

@@ -15,8 +15,7 @@ import threading
 from pathlib import Path
 
 from beige.documents import messages
-from beige.documents.chunk import Failure
-from beige.documents.reading import Recipe, read
+from beige.documents.reading import Recipe, failure, read
 from beige.documents.records import Names
 from beige.documents.splitter import Splitter
 from beige.errors import BeigeError
@@ -56,9 +55,8 @@ def main() -> None:
             except MemoryError:
                 os._exit(messages.OUT_OF_MEMORY)  # nothing more can be relied upon here
             except BaseException as error:  # a panic of a parser written in Rust is no Exception
-                answers.write(
-                    messages.pack(Failure(file.source, f"its parser failed: {type(error).__name__}: {error}"))
-                )
+                reason = f"its parser failed: {type(error).__name__}: {error}"
+                answers.write(messages.pack(failure(file.source, reason)))
             answers.write(messages.dump(messages.END))
             answers.flush()
 

@@ -9,7 +9,7 @@ import re
 import threading
 import unicodedata
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from dataclasses import dataclass
 from functools import cache, lru_cache
 from hashlib import blake2b
@@ -81,9 +81,10 @@ _LONGEST_STEMMED = 64  # beyond this it is a hash or a blob, not a word of a lan
 
 @dataclass(frozen=True, slots=True)
 class Word:
-    """A token and the characters of the text that it came from."""
+    """A token, its id in sparse vectors, and the characters of the text that it came from."""
 
     token: str
+    id: int
     start: int
     end: int
 
@@ -129,12 +130,23 @@ class Analyser:
         """Identifies the tokens that this analyser gives, for an index's manifest."""
         return f"words-{VERSION}/{self.language}"
 
-    def words(self, text: str) -> list[Word]:
-        """The text's tokens with the characters they stand for, in reading order; pairs of characters overlap."""
+    def words(self, text: str, among: Container[int] | None = None) -> list[Word]:
+        """The text's tokens with the characters they stand for, in reading order; pairs of characters overlap.
+
+        Args:
+            text: what is read.
+            among: the ids that are wanted; None for all.
+        """
         found = [piece.span() for piece in _words().finditer(text)]
         for run in _PAIRED_RUN.finditer(text):
             found += ((start, start + len(pair)) for start, pair in enumerate(_pairs(run.group()), run.start()))
-        return [Word(self._token(text[start:end]), start, end) for start, end in sorted(found)]
+            found.sort()
+        ids = [self._id(text[start:end]) for start, end in found]
+        return [
+            Word(self._token(text[start:end]), id, start, end)
+            for id, (start, end) in zip(ids, found, strict=True)
+            if among is None or id in among
+        ]
 
     def counts(self, text: str) -> Counter[int]:
         """How often each token's id stands in the text."""

@@ -47,6 +47,23 @@ def test_documents_come_back_as_they_were_given(store: Store) -> None:
     assert [s.chunks for s in stored.values()] == [2, 3, 0]
 
 
+def test_a_sparse_leg_tells_what_it_multiplies_by(store: Store) -> None:
+    store.upsert([entry(name, seed, chunks=4) for seed, name in enumerate("abcdef")])
+    store.delete(["c"])
+    ids = store.top("dense", QUERIES["dense"][0], 100).ids
+    query = Sparse(np.arange(3, 9, dtype=np.uint32), np.full(6, 2, np.float32))
+    each = [Sparse(query.ids[n : n + 1], np.ones(1, np.float32)) for n in range(6)]
+    for one in each:
+        stored = store.scores("bm25", one, ids) / store.idf("bm25", one)
+        assert stored.any()
+        assert 4 * stored == pytest.approx(np.round(4 * stored), abs=1e-4), "the sample's weights are quarters"
+    assert store.idf("bm25", query) == pytest.approx([store.idf("bm25", one)[0] for one in each])
+    assert store.idf("sparse", query).tolist() == [1] * 6
+    assert len(set(store.idf("bm25", query).tolist())) > 1
+    with pytest.raises(StoreError):
+        store.idf("dense", query)
+
+
 def test_a_document_replaces_the_one_of_its_source(store: Store) -> None:
     plain = PlainStore()
     for target in (store, plain):

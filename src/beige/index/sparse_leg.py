@@ -101,12 +101,15 @@ class SparseLeg:
         _write(path, head, parts)
         step.unlink(missing_ok=True)
 
-    def _weights(self, view: View[Postings], query: Sparse) -> NDArray[np.float64]:
-        weights = query.weights.astype(np.float64)
+    def idf(self, view: View[Postings], query: Sparse) -> NDArray[np.float64]:
+        """What each of the query's weights is multiplied by, (k,): ones where the leg has no IDF."""
         if not self._idf:
-            return weights
+            return np.ones(len(query))
         frequencies = np.sum([part.frequencies(query, alive) for part, alive in view.parts], axis=0)
-        return weights * postings.inverse_document_frequency(view.living, frequencies)
+        return postings.inverse_document_frequency(view.living, frequencies)
+
+    def _weights(self, view: View[Postings], query: Sparse) -> NDArray[np.float64]:
+        return query.weights * self.idf(view, query)
 
 
 def _write(path: Path, change: Change, parts: Sequence[tuple[Postings, Alive]]) -> None:

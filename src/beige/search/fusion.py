@@ -50,7 +50,8 @@ def _scaled(leg: Evidence) -> Floats:
     best = leg.scores.max(initial=leg.floor)
     if best <= leg.floor:  # the leg sees nothing related at all: it has no say
         return np.zeros_like(leg.scores)
-    return np.asarray(np.maximum((leg.scores - leg.floor) / (best - leg.floor), 0), np.float32)
+    scaled: Floats = np.maximum((leg.scores - leg.floor) / (best - leg.floor), 0).astype(np.float32)
+    return scaled
 
 
 def reciprocal(legs: Sequence[Evidence], weights: Sequence[float], k: int = 60) -> Floats:

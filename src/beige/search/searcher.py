@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Self
 
 import numpy as np
 
-from beige.documents.chunk import Chunk
 from beige.errors import UsageError
 from beige.index import Index
 from beige.index.store import Ids, Passage, Ranking
@@ -175,23 +174,13 @@ class Searcher:
         ]
 
     def _marks(self, query: str, passages: Sequence[Passage]) -> list[tuple[Span, ...]]:
-        """Where the query's words stand in each passage, without those that stand in almost every chunk.
-
-        A token's IDF is what BM25 gives to a passage for it alone, divided by the token's weight in that passage.
-        """
-        analyser, store = self._index.analyser, self._index.store
-        average = self._index.manifest.average_length or 1.0
-        wanted = {word.token: analyser.query(query[word.start : word.end]) for word in analyser.words(query)}
-        words = [[word for word in analyser.words(passage.text) if word.token in wanted] for passage in passages]
-        idf: dict[str, float] = {}
-        for passage, found in zip(passages, words, strict=True):
-            if new := {word.token for word in found} - set(idf):
-                document = analyser.document(Chunk(passage.text, passage.locator).embedded_text, average)
-                for token in new:
-                    score = store.scores("bm25", wanted[token], np.array([passage.id]))[0]
-                    idf[token] = float(score) / document.dot(wanted[token])
-        enough = MARKED * max(idf.values(), default=0.0)
-        return [joined((word.start, word.end) for word in found if idf[word.token] >= enough) for found in words]
+        """Where the query's words stand in each passage, without those that stand in almost every chunk."""
+        analyser = self._index.analyser
+        asked = analyser.query(query)
+        idf = dict(zip(asked.ids.tolist(), self._index.store.idf("bm25", asked).tolist(), strict=True))
+        found = [analyser.words(passage.text, idf) for passage in passages]
+        enough = MARKED * max((idf[word.id] for words in found for word in words), default=0.0)
+        return [joined((word.start, word.end) for word in words if idf[word.id] >= enough) for words in found]
 
     def close(self) -> None:
         """Let go of the threads; index and embedder stay open."""

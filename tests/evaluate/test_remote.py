@@ -11,8 +11,9 @@ import pytest
 from beige.errors import BudgetError, RemoteError
 from beige.evaluate.cache import Cache
 from beige.evaluate.encoder import embed
+from beige.evaluate.endpoint import LONGEST_WAIT, TRIES
 from beige.evaluate.prices import Budget, prices
-from beige.evaluate.remote import LONGEST_WAIT, TRIES, Remote
+from beige.evaluate.remote import Remote
 from beige.evaluate.systems import Model
 from tests.evaluate import providers
 from tests.evaluate.providers import KEY, Refusal, State

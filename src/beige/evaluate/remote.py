@@ -1,42 +1,28 @@
 """Providers' embeddings over HTTP: OpenAI's routes, which many servers speak, Cohere's and Voyage's.
 
-A provider is a row of `PROVIDERS`: where it is, what a request looks like, how an answer is read. Everything else is
-the same for all: retries, the spend limit, errors that name the remedy.
+A provider is a row of `PROVIDERS`: where it is, what a request looks like, how an answer is read. The rest is the same
+for all: the spend limit, and the retries and errors of `beige.evaluate.endpoint`.
 """
 
 import base64
 import binascii
-import email.utils
-import random
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
+from typing import Any
 
 import numpy as np
 
-from beige.environment import OFFLINE, foreign, offline
+from beige.environment import foreign
 from beige.errors import RemoteError
 from beige.evaluate.encoder import Batch, Limit
+from beige.evaluate.endpoint import Endpoint
 from beige.evaluate.prices import Budget, Prices
 from beige.evaluate.systems import Model, Runner
 from beige.values import Floats, Role
 
-if TYPE_CHECKING:
-    import httpx2
-
-TRIES = 6
-"""How often a request is sent before its refusal is an error."""
-
-LONGEST_WAIT = 300.0
-"""Seconds; a provider that asks for a longer pause is an error at once."""
-
-_TIMEOUT = 120.0
 _TOKENS_A_CHARACTER = 0.5
 """Taken for the spend limit until a provider has told how many tokens its requests had; English has about 0.25."""
-
-_LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
 
 @dataclass(frozen=True)
@@ -134,6 +120,22 @@ PROVIDERS: Mapping[Runner, Provider] = {
 """What each kind of server speaks."""
 
 
+def name_of(model: Model) -> str:
+    """How errors call a model behind routes."""
+    return f"{model.url}#{model.name}" if model.url else f"{model.runner}:{model.name}"
+
+
+def endpoint_of(model: Model, sleep: Callable[[float], None] = time.sleep) -> Endpoint:
+    """Where a model's routes are, with the key that the environment has for them.
+
+    Raises:
+        RemoteError: a provider's key is missing; a server of one's own may have none.
+    """
+    provider = PROVIDERS[model.runner]
+    base = model.url or foreign(*provider.urls) or provider.url or ""
+    return Endpoint(name_of(model), base, provider.keys, needed=model.runner != "server", sleep=sleep)
+
+
 class Remote:
     """A model behind a provider's or a server's routes.
 
@@ -154,13 +156,8 @@ class Remote:
         self._provider = PROVIDERS[model.runner]
         self._price = prices.of(model)
         self._budget = budget
-        self._sleep = sleep
-        self._base = (model.url or foreign(*self._provider.urls) or self._provider.url or "").rstrip("/")
-        self._key = foreign(*self._provider.keys)
         self._ratio = _TOKENS_A_CHARACTER
-        if self._key is None and model.runner != "server":
-            raise RemoteError(f"{self._name} needs a key: set {self._provider.keys[0]} in the environment")
-        self._client: httpx2.Client | None = None
+        self._endpoint = endpoint_of(model, sleep)
 
     alone = 32
 
@@ -178,7 +175,7 @@ class Remote:
     def space(self, role: Role) -> str:
         """The address and the model, and what is said of the role."""
         written = (role if self._provider.roles else "", self._instruction(role))
-        return " ".join((self._base, self._model.name, *written))
+        return " ".join((self._endpoint.base, self._model.name, *written))
 
     def encode(self, texts: Sequence[str], role: Role) -> Batch:
         """Vectors of the texts, in their order.
@@ -190,13 +187,13 @@ class Remote:
         sent = [self._instruction(role) + text for text in texts]
         characters = sum(map(len, sent))
         self._budget.check(self._model, self._price, characters * self._ratio)
-        answer = self._post(self._provider.body(self._model.name, sent, role))
+        answer = self._endpoint.post(self._provider.route, self._provider.body(self._model.name, sent, role))
         try:
             vectors = np.stack([_floats(row) for row in self._provider.vectors(answer)])  # (n, d)
         except (KeyError, TypeError, ValueError, IndexError) as error:
-            raise RemoteError(f"{self._name} gave an answer that is not of its kind ({error})") from error
+            raise RemoteError(f"{name_of(self._model)} gave an answer that is not of its kind ({error})") from error
         if len(vectors) != len(sent):
-            raise RemoteError(f"{self._name} gave {len(vectors)} vectors for {len(sent)} texts")
+            raise RemoteError(f"{name_of(self._model)} gave {len(vectors)} vectors for {len(sent)} texts")
         tokens = self._tokens(answer)
         if tokens is None:
             self._budget.spend(self._price, characters * self._ratio)
@@ -207,8 +204,7 @@ class Remote:
 
     def close(self) -> None:
         """Let go of the connection."""
-        if self._client is not None:
-            self._client.close()
+        self._endpoint.close()
 
     def _instruction(self, role: Role) -> str:
         return (self._model.instruction or "") if role == "query" else ""
@@ -220,55 +216,6 @@ class Remote:
         except (KeyError, TypeError):
             return None
         return float(tokens) if isinstance(tokens, int | float) and tokens > 0 else None
-
-    def _post(self, body: dict[str, Any]) -> Any:
-        """The answer to a request, tried anew where the server is busy or broken."""
-        import httpx2
-
-        url = self._base + self._provider.route
-        if offline() and urlsplit(url).hostname not in _LOOPBACK:
-            raise RemoteError(f"{self._name} cannot be asked while {OFFLINE}=1 keeps this machine offline")
-        if self._client is None:
-            headers = {"Authorization": f"Bearer {self._key}"} if self._key else {}
-            self._client = httpx2.Client(timeout=_TIMEOUT, headers=headers)
-        for attempt in range(1, TRIES + 1):
-            wait = 0.0
-            try:
-                response = self._client.post(url, json=body)
-            except httpx2.InvalidURL as error:
-                raise RemoteError(f"{url} is no address: {error}") from error
-            except httpx2.TransportError as error:
-                said = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
-                refusal = f"{url} cannot be reached ({said})"
-            else:
-                if response.is_success:
-                    return self._json(response)
-                refusal = f"{self._name} answered {response.status_code}: {_said(response)}"
-                if not _passing(response):
-                    raise RemoteError(f"{refusal}{self._remedy(response.status_code)}")
-                wait = _retry_after(response.headers.get("retry-after"))
-            if attempt == TRIES:
-                break
-            wait = max(wait, 2.0 ** (attempt - 1) * random.uniform(0.5, 1.0))
-            if wait > LONGEST_WAIT:
-                raise RemoteError(f"{refusal}; it asks for a pause of {wait:.0f} s: run the same command again then")
-            self._sleep(wait)
-        raise RemoteError(
-            f"{refusal}, {TRIES} times; what was answered before is kept: run the same command again later"
-        )
-
-    def _json(self, response: "httpx2.Response") -> Any:
-        try:
-            return response.json()
-        except ValueError as error:
-            raise RemoteError(f"{self._name} gave an answer that is no JSON: {response.text[:80]!r}") from error
-
-    def _remedy(self, status: int) -> str:
-        if status in {401, 403}:
-            return f"; is the key in {' or '.join(self._provider.keys)} the right one?"
-        if status == 404:
-            return f"; is there a model {self._model.name!r} at {self._base}?"
-        return ""
 
 
 def _floats(row: Any) -> Floats:
@@ -282,39 +229,3 @@ def _floats(row: Any) -> Floats:
     if vector.ndim != 1 or not len(vector):
         raise ValueError(f"a vector of the shape {vector.shape}")
     return vector
-
-
-def _passing(response: "httpx2.Response") -> bool:
-    """Whether the same request may succeed later. A quota that is used up is no matter of waiting."""
-    return response.status_code >= 500 or (
-        response.status_code in {408, 429} and "insufficient_quota" not in response.text
-    )
-
-
-def _said(response: "httpx2.Response") -> str:
-    """The sentence of an error, wherever its kind of server puts it."""
-    try:
-        body = response.json()
-    except ValueError:
-        return response.text.strip()[:200] or response.reason_phrase
-    for path in (("error", "message"), ("message",), ("detail",), ("error",)):
-        found = body
-        for name in path:
-            found = found.get(name) if isinstance(found, dict) else None
-        if isinstance(found, str):
-            return found
-    return response.text[:200]
-
-
-def _retry_after(value: str | None) -> float:
-    """Seconds of a Retry-After header, which holds seconds or a date; 0 where it says nothing."""
-    if value is None:
-        return 0.0
-    try:
-        return max(0.0, float(value))
-    except ValueError:
-        pass
-    try:
-        return max(0.0, email.utils.parsedate_to_datetime(value).timestamp() - time.time())
-    except ValueError:
-        return 0.0

@@ -69,7 +69,8 @@ def reciprocal(legs: Sequence[Evidence], weights: Sequence[float], k: int = 60) 
         The candidates' scores, (n,).
     """
     found = np.stack([np.where(leg.ranks > 0, 1 / (k + leg.ranks), 0) for leg in legs])  # (legs, n)
-    return np.matmul(np.asarray(weights), found).astype(np.float32)
+    fused: Floats = np.matmul(np.asarray(weights), found).astype(np.float32)
+    return fused
 
 
 @dataclass(frozen=True)

@@ -117,6 +117,16 @@ class LegCache(Generic[P, Q_contra]):
             raise DamagedCacheError(f"{self.path} belongs to another history of the index")
         return part, change
 
+    def state(self, reading: Reading) -> str:
+        """How the file stands to the database: "current", "behind", "missing" or "damaged"."""
+        try:
+            _, change = self.base(reading)
+        except FileNotFoundError:
+            return "missing"
+        except DamagedCacheError:
+            return "damaged"
+        return "current" if change == reading.head() else "behind"
+
     def merge(self, reading: Reading) -> None:
         """Write a new file that holds everything; searches take it up when they next look."""
 

@@ -20,6 +20,9 @@ from beige.documents.records import Names
 from beige.documents.splitter import Splitter
 from beige.errors import BeigeError
 
+_ONE_THREAD = {"TOKENIZERS_PARALLELISM": "false", "RAYON_NUM_THREADS": "1", "TOKIO_WORKER_THREADS": "1"}
+"""The parsers would start a thread for each core; their stacks count as memory, and the cores have work to do."""
+
 MEMORY_ENFORCED = sys.platform == "linux"
 """Whether the limit of memory holds here: macOS takes the setting and ignores it."""
 
@@ -27,7 +30,7 @@ MEMORY_ENFORCED = sys.platform == "linux"
 def main() -> None:
     """Serve until the input ends: first the configuration, then batches of files, each a line."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the reader's to act on
-    os.environ["TOKENIZERS_PARALLELISM"] = "false"
+    os.environ.update(_ONE_THREAD)
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # what a parser prints must not stand between the answers
     lines: queue.SimpleQueue[bytes] = queue.SimpleQueue()
@@ -43,7 +46,7 @@ def main() -> None:
     answers.write(messages.dump(messages.READY))
     answers.flush()
     if MEMORY_ENFORCED:
-        resource.setrlimit(resource.RLIMIT_DATA, (configuration["memory"], configuration["memory"]))
+        _limit(resource.RLIMIT_DATA, configuration["memory"])
     while True:
         for file in messages.unpack_files(lines.get()):
             patience = messages.patience(file, configuration["seconds"])
@@ -72,5 +75,10 @@ def _listen(lines: "queue.SimpleQueue[bytes]") -> None:
 def _limit_time(seconds: float) -> None:
     """Let the kernel end this process once it has been busy for that much longer."""
     used = resource.getrusage(resource.RUSAGE_SELF)
-    limit = math.ceil(used.ru_utime + used.ru_stime + seconds)
-    resource.setrlimit(resource.RLIMIT_CPU, (limit, resource.RLIM_INFINITY))
+    _limit(resource.RLIMIT_CPU, math.ceil(used.ru_utime + used.ru_stime + seconds))
+
+
+def _limit(kind: int, most: int) -> None:
+    """Set a limit, but none above the one that this process was started under, which it may not raise."""
+    _, hard = resource.getrlimit(kind)
+    resource.setrlimit(kind, (most if hard == resource.RLIM_INFINITY else min(most, hard), hard))

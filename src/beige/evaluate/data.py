@@ -17,6 +17,8 @@ from numpy.typing import NDArray
 
 from beige.errors import InputError
 
+REMARKS = "remarks.txt"
+
 Judgements = Mapping[str, Mapping[str, int]]
 """Grades by query id and document id. Above 0 is relevant; 0 and below are judged and not relevant."""
 
@@ -99,18 +101,28 @@ def read_retrieval(folder: Path, split: str = "test") -> Retrieval:
     if split not in names:
         known = f"it has {', '.join(names)}" if names else "it has no qrels/*.tsv"
         raise InputError(f"{folder} has no judgements {split!r}: {known}")
-    documents = {
-        key: Record(_text(row, "title", where, needed=False), _text(row, "text", where))
-        for key, row, where in read_rows(folder / "corpus.jsonl")
-    }
-    queries = {key: _text(row, "text", where) for key, row, where in read_rows(folder / "queries.jsonl", full=True)}
+    documents, queries = _documents(folder), _queries(folder)
     judgements, remarks = _judgements(folder / "qrels" / f"{split}.tsv", documents, queries)
+    remarks = (*_said(folder), *remarks)
     blank = sum(not record.whole for record in documents.values())
     if blank:
         remarks = (*remarks, f"{blank} of {len(documents)} documents have neither title nor text")
     asked = {key: text for key, text in queries.items() if key in judgements}
     ordered = {key: judgements[key] for key in asked}
     return Retrieval(f"{folder.resolve().name}/{split}", documents, asked, ordered, remarks)
+
+
+def read_unjudged(folder: Path, split: str) -> Retrieval:
+    """Read a BEIR folder whose judgements are still to be made: all its queries, and the judgements that there are.
+
+    Raises:
+        InputError: as for `read_retrieval`, but for judgements that are missing.
+    """
+    documents, queries = _documents(folder), _queries(folder)
+    path = folder / "qrels" / f"{split}.tsv"
+    judgements = _grades(path, documents, queries)[0] if path.exists() else {}
+    every = {key: judgements.get(key, {}) for key in queries}
+    return Retrieval(f"{folder.resolve().name}/{split}", documents, queries, every)
 
 
 def read_pairs(path: Path) -> Pairs:
@@ -184,6 +196,23 @@ def read_rows(path: Path, full: bool = False) -> Iterator[tuple[str, dict[str, A
         raise InputError(f"{path} is empty")
 
 
+def _documents(folder: Path) -> dict[str, Record]:
+    return {
+        key: Record(_text(row, "title", where, needed=False), _text(row, "text", where))
+        for key, row, where in read_rows(folder / "corpus.jsonl")
+    }
+
+
+def _queries(folder: Path) -> dict[str, str]:
+    return {key: _text(row, "text", where) for key, row, where in read_rows(folder / "queries.jsonl", full=True)}
+
+
+def _said(folder: Path) -> tuple[str, ...]:
+    """What the maker of a data set has to say of it, a line each: `remarks.txt` beside the corpus."""
+    path = folder / REMARKS
+    return tuple(line for line, _ in _numbered(path)) if path.exists() else ()
+
+
 def _text(row: dict[str, Any], field: str, where: str, needed: bool = True) -> str:
     value = row.get(field, None if needed else "")
     if value is None and not needed:
@@ -196,9 +225,33 @@ def _text(row: dict[str, Any], field: str, where: str, needed: bool = True) -> s
 def _judgements(
     path: Path, documents: Mapping[str, Record], queries: Mapping[str, str]
 ) -> tuple[dict[str, dict[str, int]], tuple[str, ...]]:
+    """The judgements that are enough to measure by, and what is odd about them."""
+    judgements, unknown = _grades(path, documents, queries)
+    total = sum(map(len, judgements.values()))
+    if not total:
+        raise InputError(f"{path} holds no judgements")
+    if total == len(unknown):
+        raise InputError(f"{path}: no judgement names a document of the corpus; the first unknown id is {unknown[0]}")
+    if not any(grade > 0 for grades in judgements.values() for grade in grades.values()):
+        raise InputError(f"{path}: no judgement is above 0, so that nothing is relevant")
+    remarks = []
+    if unknown:
+        remarks.append(
+            f"{len(unknown)} of {total} judgements name documents that the corpus lacks, the first {unknown[0]}: "
+            "they count as relevant documents that nothing can find"
+        )
+    barren = sum(not any(grade > 0 for grade in grades.values()) for grades in judgements.values())
+    if barren:
+        remarks.append(f"{barren} of {len(judgements)} queries have no relevant document and score 0")
+    return judgements, tuple(remarks)
+
+
+def _grades(
+    path: Path, documents: Mapping[str, Record], queries: Mapping[str, str]
+) -> tuple[dict[str, dict[str, int]], list[str]]:
+    """Every judgement of a file, and the documents that are not in the corpus, each with its line."""
     judgements: dict[str, dict[str, int]] = {}
     unknown: list[str] = []
-    total = 0
     for position, (line, where) in enumerate(_numbered(path)):
         fields = line.split("\t")
         if len(fields) != 3:
@@ -219,23 +272,7 @@ def _judgements(
         if document not in documents:
             unknown.append(f"{document!r} ({where})")
         grades[document] = grade
-        total += 1
-    if not total:
-        raise InputError(f"{path} holds no judgements")
-    if total == len(unknown):
-        raise InputError(f"{path}: no judgement names a document of the corpus; the first unknown id is {unknown[0]}")
-    if not any(grade > 0 for grades in judgements.values() for grade in grades.values()):
-        raise InputError(f"{path}: no judgement is above 0, so that nothing is relevant")
-    remarks = []
-    if unknown:
-        remarks.append(
-            f"{len(unknown)} of {total} judgements name documents that the corpus lacks, the first {unknown[0]}: "
-            "they count as relevant documents that nothing can find"
-        )
-    barren = sum(not any(grade > 0 for grade in grades.values()) for grades in judgements.values())
-    if barren:
-        remarks.append(f"{barren} of {len(judgements)} queries have no relevant document and score 0")
-    return judgements, tuple(remarks)
+    return judgements, unknown
 
 
 def _whole(text: str) -> int | None:

@@ -1,0 +1,63 @@
+"""An index as a data set: its passages, and a file of queries whose judgements name its documents."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from beige.documents.chunk import Chunk
+from beige.errors import InputError
+from beige.evaluate.data import Record, Retrieval, read_rows
+
+if TYPE_CHECKING:
+    from beige.index import Index
+
+
+def of_index(index: "Index", queries: Path) -> Retrieval:
+    """An index's passages as documents, and a file of queries whose judgements name the index's sources.
+
+    Args:
+        index: open.
+        queries: lines `{"_id", "text", "relevant"}`, where `relevant` is a list of sources, or an object of grades by
+            source. A source may be shortened to the end of its path as long as one source alone ends so.
+
+    Raises:
+        InputError: a line cannot be read, a source is not in the index or ambiguous, or nothing is relevant.
+    """
+    passages = {f"{passage.source}#{passage.position}": passage for passage in index.store.scan()}
+    known = {passage.source for passage in passages.values()}
+    texts: dict[str, str] = {}
+    judgements: dict[str, dict[str, int]] = {}
+    for key, row, where in read_rows(queries, full=True):
+        texts[key] = row["text"]
+        judgements[key] = {_source(name, known, where): grade for name, grade in _relevant(row, where).items()}
+    if not any(grade > 0 for grades in judgements.values() for grade in grades.values()):
+        raise InputError(f"{queries}: no source is relevant to any query")
+    barren = sum(not any(grade > 0 for grade in grades.values()) for grades in judgements.values())
+    return Retrieval(
+        name=f"{index.path.name} by {queries.name}",
+        documents={key: Record("", Chunk(at.text, at.locator).embedded_text) for key, at in passages.items()},
+        queries=texts,
+        judgements=judgements,
+        remarks=(f"{barren} of {len(judgements)} queries have no relevant document and score 0",) if barren else (),
+        sources={key: passage.source for key, passage in passages.items()},
+    )
+
+
+def _relevant(row: Mapping[str, Any], where: str) -> dict[str, int]:
+    relevant = row.get("relevant")
+    if isinstance(relevant, list) and all(isinstance(name, str) for name in relevant):
+        return dict.fromkeys(relevant, 1)
+    if isinstance(relevant, dict) and all(type(grade) is int for grade in relevant.values()):
+        return relevant
+    raise InputError(f'{where}: "relevant" must be a list of sources, or whole grades by source')
+
+
+def _source(name: str, known: set[str], where: str) -> str:
+    if name in known:
+        return name
+    ends = [source for source in known if source.endswith("/" + name)]
+    if len(ends) == 1:
+        return ends[0]
+    if ends:
+        raise InputError(f"{where}: {len(ends)} sources of the index end with {name!r}: write more of the path")
+    raise InputError(f"{where}: the index has no source {name!r} (beige status lists them)")

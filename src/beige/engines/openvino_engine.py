@@ -1,22 +1,24 @@
 """The CPU engine: one graph compiled by OpenVINO, several infer requests of it at once."""
 
 import contextlib
-import threading
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
 
 from beige._openvino import ov
 from beige.engines.batches import Batch, batches, in_order, pad
-from beige.engines.engine import Raw, not_finite
+from beige.engines.engine import Raw
 from beige.engines.openvino_graph import Graph, build
+from beige.engines.openvino_weights import GROUP
 from beige.engines.precision import Choice
+from beige.engines.results import by_text
 from beige.environment import cores
 from beige.errors import EngineError
 from beige.models.checkpoint import Checkpoint
 from beige.models.tokenizer import Tokens
+from beige.values import Ints
 
 BUDGET = 1024
 """Tokens of a batch, padding included: the fastest of 512, 768, 1024, 1536 and 2048 on two cores with AMX."""
@@ -24,7 +26,7 @@ BUDGET = 1024
 _HINTS = {
     "fp32": {"INFERENCE_PRECISION_HINT": "f32"},
     "bf16": {"INFERENCE_PRECISION_HINT": "bf16"},
-    "int8": {"INFERENCE_PRECISION_HINT": "f32", "DYNAMIC_QUANTIZATION_GROUP_SIZE": "128"},
+    "int8": {"INFERENCE_PRECISION_HINT": "f32", "DYNAMIC_QUANTIZATION_GROUP_SIZE": str(GROUP)},
 }
 """OpenVINO's properties for each precision; int8 weights are in the graph, activations are quantised as they come."""
 
@@ -33,7 +35,7 @@ _PATIENCE = 100
 
 
 class OpenVINOEngine:
-    """Runs BERT on the CPU. Threads share the compiled graph, each with requests of its own; no lock is held."""
+    """Runs encoders on the CPU. Threads share the compiled graph, each with requests of its own; no lock is held."""
 
     device = "cpu"
 
@@ -42,32 +44,27 @@ class OpenVINOEngine:
         self._checkpoint = checkpoint
         self._pad_id = int(checkpoint.config.get("pad_token_id") or 0)
         self._streams = cores()
-        self._lock = threading.Lock()
-        self._compiled: dict[tuple[str, ...], _Compiled] = {}
-        self._compile(("dense",))
+        self._compiled = _Compiled(build(checkpoint, int8=choice.precision == "int8"), self._streams, choice)
 
     def run(self, texts: Iterable[Tokens], outputs: tuple[str, ...]) -> Iterator[Raw]:
         """See `Engine.run`."""
-        return in_order(self._results(self._compile(outputs), batches(texts, BUDGET)))
+        for output in outputs:
+            if output not in self._compiled.outputs:
+                raise EngineError(f"{self._checkpoint.name} gives no output {output!r}")
+        return in_order(self._results(batches(texts, BUDGET), outputs))
 
-    def _compile(self, outputs: tuple[str, ...]) -> "_Compiled":
-        with self._lock:
-            if outputs not in self._compiled:
-                graph = build(self._checkpoint, outputs, int8=self.choice.precision == "int8")
-                self._compiled[outputs] = _Compiled(graph, outputs, self._streams, self.choice)
-            return self._compiled[outputs]
-
-    def _results(self, compiled: "_Compiled", stream: Iterable[Batch]) -> Iterator[tuple[int, Raw]]:
+    def _results(self, stream: Iterable[Batch], outputs: tuple[str, ...]) -> Iterator[tuple[int, Raw]]:
+        compiled = self._compiled
         flying: deque[tuple[Batch, Any]] = deque()
         try:
             for batch in stream:
                 # Two requests a stream: one runs, one is ready to follow while Python reads the results of a third.
                 if len(flying) == 2 * self._streams:
-                    yield from self._land(compiled, *flying[0])
+                    yield from self._land(*flying[0], outputs)
                     compiled.idle.append(flying.popleft()[1])
-                flying.append((batch, compiled.start(pad(batch, self._pad_id))))
+                flying.append((batch, compiled.start(_inputs(batch, self._pad_id, outputs))))
             while flying:
-                yield from self._land(compiled, *flying[0])
+                yield from self._land(*flying[0], outputs)
                 compiled.idle.append(flying.popleft()[1])
         finally:
             # An error, Ctrl-C, or a caller that wants no more; these requests are not used again.
@@ -77,19 +74,15 @@ class OpenVINOEngine:
                 with contextlib.suppress(RuntimeError):  # what a cancelled request says
                     request.wait()
 
-    def _land(self, compiled: "_Compiled", batch: Batch, request: Any) -> Iterator[tuple[int, Raw]]:
+    def _land(self, batch: Batch, request: Any, outputs: tuple[str, ...]) -> Iterator[tuple[int, Raw]]:
         try:
             while not request.wait_for(_PATIENCE):
                 pass
         except RuntimeError as error:
             raise EngineError(f"OpenVINO could not run {self._checkpoint.name}: {error}") from error
-        arrays = [request.get_output_tensor(number).data.copy() for number in range(len(compiled.outputs))]
-        for array in arrays:
-            bad = ~np.isfinite(array.reshape(len(array), -1)).all(axis=1)  # (b,)
-            if bad.any():
-                raise not_finite(batch.positions[int(bad.argmax())], self._checkpoint, self.choice)
-        for row, place in enumerate(batch.positions):
-            yield place, {name: array[row] for name, array in zip(compiled.outputs, arrays, strict=True)}
+        places = {output: self._compiled.outputs.index(output) for output in outputs}
+        arrays = {output: request.get_output_tensor(place).data.copy() for output, place in places.items()}
+        yield from by_text(batch, arrays, self._checkpoint, self.choice)
 
 
 class _Compiled:
@@ -98,18 +91,32 @@ class _Compiled:
     Requests are made when none is idle, so that a caller which pauses between two results blocks no other.
     """
 
-    def __init__(self, graph: Graph, outputs: tuple[str, ...], streams: int, choice: Choice) -> None:
-        self.outputs = outputs
+    def __init__(self, graph: Graph, streams: int, choice: Choice) -> None:
+        self.outputs = graph.outputs
         self.idle: deque[Any] = deque()
         self._model = ov.Core().compile_model(
             graph.model, "CPU", {**_HINTS[choice.precision], "NUM_STREAMS": str(streams)}
         )
         self._graph = graph  # keeps the constants alive; they go after what was compiled from them
 
-    def start(self, inputs: tuple[Any, Any]) -> Any:
+    def start(self, inputs: Mapping[str, Ints]) -> Any:
         try:
             request = self.idle.popleft()
         except IndexError:
             request = self._model.create_infer_request()
-        request.start_async(dict(enumerate(inputs)))
+        request.start_async({number: inputs[name] for number, name in enumerate(self._graph.inputs)})
         return request
+
+
+def _inputs(batch: Batch, fill: int, outputs: tuple[str, ...]) -> dict[str, Ints]:
+    """What a graph may ask for: see `Graph.inputs`."""
+    ids, lengths = pad(batch, fill)  # (b, t), (b,)
+    longest = ids.shape[1]
+    starts = [text.passage[0] if text.passage else longest for text in batch.texts]
+    return {
+        "ids": ids,
+        "lengths": lengths,
+        "rows": np.array([1 if outputs == ("dense",) else longest], np.int32),
+        "vectors": np.array([longest if "multi" in outputs else 1], np.int32),
+        "passages": np.array(starts, np.int32),
+    }

@@ -1,34 +1,30 @@
-"""A BERT encoder as an OpenVINO graph, op by op from its tensors: no torch, no ONNX file.
+"""A checkpoint as one OpenVINO graph: its encoder, and above it everything that the checkpoint gives.
 
-Formulas: Devlin et al. 2018, https://arxiv.org/abs/1810.04805, as transformers' `BertModel` computes them. Shapes in
-the comments: b texts, t tokens, h hidden, n heads of width d.
+Shapes in the comments: b texts, t tokens, h hidden, o numbers of a token's vector, v words of the vocabulary.
 """
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from types import SimpleNamespace
+from functools import reduce
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from beige._openvino import ops, ov
-from beige.errors import CheckpointError, EngineError
+from beige.engines.encoders import ENCODERS
+from beige.engines.openvino_encoder import Encoded, Encoder, Inputs
+from beige.engines.openvino_weights import Weights, first, ints
+from beige.errors import EngineError
+from beige.models.card import MCLS_STRIDE, SPLADE
 from beige.models.checkpoint import Checkpoint
+from beige.models.heads import Head, open_head, present_heads
 
 if TYPE_CHECKING:
-    Node = Any  # an output of an openvino node; its package has no usable types for these
+    from beige.engines.openvino_weights import Node
 
-ACTIVATIONS: Mapping[str, Callable[["Node"], "Node"]] = {
-    "gelu": lambda x: ops.gelu(x, "erf"),
-    "gelu_new": lambda x: ops.gelu(x, "tanh"),
-    "gelu_pytorch_tanh": lambda x: ops.gelu(x, "tanh"),
-    "relu": ops.relu,
-}
-"""By the configuration's `hidden_act`."""
-
-HIDDEN = np.float32(-1e9)
-"""What is added to the score of a padding token: its weight after the softmax is exactly 0."""
+_WORDS = 4096
+"""Words of the vocabulary whose logits are held at once: a batch's logits of all words would be its largest array."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,160 +32,131 @@ class Graph:
     """A graph that is ready to compile.
 
     Attributes:
-        model: inputs `ids` (b, t) and `lengths` (b,), int32; one float32 output for each output asked for.
+        model: float32 results, one for each of `outputs`.
+        inputs: names of the model's parameters in order, int32: "ids" (b, t); "lengths" (b,); "rows" (1,), for how many
+            tokens of each text the last layer is computed; "vectors" (1,), how many tokens at the start of each text
+            the head of "multi" sees; "passages" (b,), where a pair's passage begins. A graph has those it needs.
+        outputs: what it gives.
         constants: the arrays whose memory the model shares. They must outlive it and all that is compiled from it:
             OpenVINO holds bare pointers, and crashes without them.
     """
 
     model: "ov.Model"
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
     constants: tuple[NDArray[Any], ...]
 
 
-def build(checkpoint: Checkpoint, outputs: tuple[str, ...], *, int8: bool = False) -> Graph:
-    """Build the graph of a BERT checkpoint.
+def build(checkpoint: Checkpoint, *, int8: bool = False) -> Graph:
+    """Build the graph of a checkpoint.
+
+    There is one graph for all outputs rather than one for each choice of them, because compiled graphs do not share
+    the weights that they pack. What is not asked for is still not computed: "rows" and "vectors" say how little will
+    do.
 
     Args:
-        checkpoint: whose tensors, configuration and pooling to take.
-        outputs: what the graph gives; ("dense",) is all that BERT has.
-        int8: whether the matrices are held in 8 bits, symmetric, with one scale for each row of output.
+        checkpoint: whose tensors, configuration, heads and pooling to take.
+        int8: whether the matrices are held in 8 bits.
 
     Raises:
-        EngineError: this graph does not cover the architecture, pooling, activation or output.
+        EngineError: there is no such architecture, pooling or activation here.
         CheckpointError: a tensor is missing or of a wrong shape.
     """
-    config = checkpoint.config
-    for what, value, covered in (
-        ("architecture", checkpoint.architecture, ("bert",)),
-        ("pooling", checkpoint.pooling, ("cls", "mean")),
-        ("hidden_act", config.get("hidden_act", "gelu"), tuple(ACTIVATIONS)),
-        ("position_embedding_type", config.get("position_embedding_type", "absolute"), ("absolute",)),
-        *(("output", output, ("dense",)) for output in outputs),
-    ):
-        if value not in covered:
-            raise EngineError(
-                f"{checkpoint.name}: the OpenVINO engine has no {what} {value!r}, only {', '.join(covered)}"
-            )
-    return _Builder(checkpoint, int8).graph()
+    weights, inputs = Weights(checkpoint, int8), Inputs()
+    encoder = Encoder(checkpoint, weights, inputs)
+    if checkpoint.kind == "reranker":
+        results = {"score": _score(checkpoint, encoder, weights, encoder.encode(ints(1), pairs=True))}
+    elif checkpoint.pooling in SPLADE:
+        results = {"words": _words(checkpoint, encoder, weights, encoder.encode(None))}
+    else:
+        results = _vectors(checkpoint, encoder, weights, inputs)
+    model = ov.Model(list(results.values()), list(inputs.made.values()), checkpoint.name)
+    return Graph(model, tuple(inputs.made), tuple(results), tuple(weights.constants))
 
 
-class _Builder:
-    """Holds what every part of one graph needs: configuration, tensors, and the constants made so far."""
-
-    def __init__(self, checkpoint: Checkpoint, int8: bool) -> None:
-        config = checkpoint.config
-        self.checkpoint = checkpoint
-        self.tensors = checkpoint.tensors()
-        self.int8 = int8
-        self.hidden = int(config["hidden_size"])
-        self.heads = int(config["num_attention_heads"])
-        self.width = self.hidden // self.heads
-        self.inner = int(config["intermediate_size"])
-        self.epsilon = float(config.get("layer_norm_eps", 1e-12))
-        self.activation = ACTIVATIONS[config.get("hidden_act", "gelu")]
-        self.constants: list[NDArray[Any]] = []
-
-    def graph(self) -> Graph:
-        config = self.checkpoint.config
-        ids = ops.parameter([-1, -1], np.int32, name="ids")  # (b, t)
-        lengths = ops.parameter([-1], np.int32, name="lengths")  # (b,)
-        longest = ops.gather(ops.shape_of(ids, "i32"), _ints(1), _ints(0))  # (1,)
-        places = ops.range(np.int32(0), ops.squeeze(longest, _ints(0)), np.int32(1), "i32")  # (t,)
-        real = ops.less(ops.unsqueeze(places, _ints(0)), ops.unsqueeze(lengths, _ints(1)))  # (b, t)
-        mask = ops.unsqueeze(ops.select(real, np.float32(0), HIDDEN), _ints(1, 2))  # (b, 1, 1, t)
-
-        x = self.embed(ids, longest)  # (b, t, h)
-        first_only = self.checkpoint.pooling == "cls"
-        layers = int(config["num_hidden_layers"])
-        for number in range(layers):
-            last = first_only and number == layers - 1
-            x = self.layer(f"encoder.layer.{number}", x, mask, first_only=last)  # (b, t or 1, h)
-        if first_only:
-            pooled = _first(x)  # (b, 1, h)
-        else:
-            weights = ops.unsqueeze(ops.convert(real, "f32"), _ints(2))  # (b, t, 1)
-            # The unit length makes the sum as good as the mean.
-            pooled = ops.reduce_sum(ops.multiply(x, weights), _ints(1), keep_dims=True)  # (b, 1, h)
-        dense = ops.normalize_l2(ops.squeeze(pooled, _ints(1)), _ints(1), 1e-24, "max")  # (b, h)
-        return Graph(ov.Model([dense], [ids, lengths], self.checkpoint.name), tuple(self.constants))
-
-    def embed(self, ids: "Node", longest: "Node") -> "Node":
-        config = self.checkpoint.config
-        words = self.tensor("embeddings.word_embeddings.weight", int(config["vocab_size"]), self.hidden)
-        positions = self.tensor(
-            "embeddings.position_embeddings.weight", int(config["max_position_embeddings"]), self.hidden
+def _vectors(checkpoint: Checkpoint, encoder: Encoder, weights: Weights, inputs: Inputs) -> dict[str, "Node"]:
+    """The dense vector, and what the heads give that lie beside the checkpoint."""
+    if checkpoint.pooling not in _POOLINGS:
+        covered = ", ".join(_POOLINGS)
+        raise EngineError(
+            f"{checkpoint.name}: the OpenVINO engine has no pooling {checkpoint.pooling!r}, only {covered}"
         )
-        kinds = self.tensor("embeddings.token_type_embeddings.weight", int(config["type_vocab_size"]), self.hidden)
-        shifts = ops.slice(self.constant(positions + kinds[0]), _ints(0), longest, _ints(1), _ints(0))  # (t, h)
-        x = ops.add(ops.gather(self.constant(words), ids, _ints(0)), shifts)  # (b, t, h)
-        return self.norm("embeddings.LayerNorm", x)
-
-    def layer(self, name: str, x: "Node", mask: "Node", *, first_only: bool) -> "Node":
-        """One encoder layer; with `first_only` its result is that of the first token alone, (b, 1, h)."""
-        asking = _first(x) if first_only else x
-        attended = self.attention(f"{name}.attention.self", asking, x, mask)
-        attended = self.linear(f"{name}.attention.output.dense", attended, self.hidden, self.hidden)
-        x = self.norm(f"{name}.attention.output.LayerNorm", ops.add(attended, asking))
-        inner = self.activation(self.linear(f"{name}.intermediate.dense", x, self.inner, self.hidden))
-        return self.norm(
-            f"{name}.output.LayerNorm",
-            ops.add(self.linear(f"{name}.output.dense", inner, self.hidden, self.inner), x),
-        )
-
-    def attention(self, name: str, asking: "Node", asked: "Node", mask: "Node") -> "Node":
-        # Plain matmul, softmax, matmul: the CPU plugin fuses them into one kernel that is 6 % faster than what it
-        # makes of ScaledDotProductAttention. One matrix for query, key and value together is 7 % slower than three.
-        query, key, value = (
-            self.split(self.linear(f"{name}.{part}", source, self.hidden, self.hidden))  # (b, n, t, d)
-            for part, source in (("query", asking), ("key", asked), ("value", asked))
-        )
-        scores = ops.multiply(ops.matmul(query, key, False, True), np.float32(self.width**-0.5))  # (b, n, t, t)
-        mixed = ops.matmul(ops.softmax(ops.add(scores, mask), -1), value, False, False)  # (b, n, t, d)
-        return ops.reshape(ops.transpose(mixed, _ints(0, 2, 1, 3)), _ints(0, 0, self.hidden), True)  # (b, t, h)
-
-    def split(self, x: "Node") -> "Node":
-        return ops.transpose(ops.reshape(x, _ints(0, 0, self.heads, self.width), True), _ints(0, 2, 1, 3))
-
-    def linear(self, name: str, x: "Node", rows: int, columns: int) -> "Node":
-        matrix = self.tensor(f"{name}.weight", rows, columns)
-        weight = self.quantised(matrix) if self.int8 else self.constant(matrix)
-        return ops.add(ops.matmul(x, weight, False, True), self.constant(self.tensor(f"{name}.bias", rows)))
-
-    def quantised(self, matrix: NDArray[Any]) -> "Node":
-        scale = np.maximum(np.abs(matrix).max(axis=1, keepdims=True), np.finfo(np.float32).tiny) / 127  # (rows, 1)
-        whole = self.constant(np.rint(matrix / scale).astype(np.int8))
-        return ops.multiply(ops.convert(whole, "f32"), self.constant(scale))
-
-    def norm(self, name: str, x: "Node") -> "Node":
-        scaled = ops.multiply(
-            ops.mvn(x, _ints(-1), True, self.epsilon, "inside_sqrt"),
-            self.constant(self.tensor(f"{name}.weight", self.hidden)),
-        )
-        return ops.add(scaled, self.constant(self.tensor(f"{name}.bias", self.hidden)))
-
-    def constant(self, array: NDArray[Any]) -> "Node":
-        array = np.ascontiguousarray(array)
-        # OpenVINO shares only what is writable, though it never writes: a view that does not say that it is mapped
-        # read-only, and that keeps the mapping alive.
-        interface = {**array.__array_interface__, "data": (array.ctypes.data, False)}
-        view = np.asarray(SimpleNamespace(__array_interface__=interface, array=array))
-        self.constants.append(view)
-        return ov.op.Constant(view, shared_memory=True)
-
-    def tensor(self, name: str, *shape: int) -> NDArray[Any]:
-        """A tensor in float32; the file's own memory where that is what it holds."""
-        if name not in self.tensors:
-            raise CheckpointError(f"{self.checkpoint.path} has no tensor {name}: pull the checkpoint again")
-        tensor = self.tensors[name]
-        if tensor.shape != shape:
-            raise CheckpointError(
-                f"{self.checkpoint.path}: tensor {name} has shape {tensor.shape}, its config.json means {shape}"
-            )
-        return np.asarray(tensor, np.float32)
+    heads = {output: open_head(checkpoint.path, output, encoder.hidden) for output in present_heads(checkpoint.path)}
+    rows = None
+    if checkpoint.pooling == "cls":
+        rows = inputs.get("rows", 1) if heads else ints(1)
+    encoded = encoder.encode(rows)
+    pooled = _POOLINGS[checkpoint.pooling](encoded)  # (b, h)
+    results = {"dense": _unit(pooled, 1)}
+    if "sparse" in heads:
+        results["sparse"] = ops.squeeze(ops.relu(_head(weights, heads["sparse"], encoded.states)), ints(2))  # (b, t)
+    if "multi" in heads:
+        seen = ops.slice(encoded.states, ints(1), inputs.get("vectors", 1), ints(1), ints(1))  # (b, t - 1, h)
+        results["multi"] = _unit(_head(weights, heads["multi"], seen), 2)  # (b, t - 1, o)
+    return results
 
 
-def _first(x: "Node") -> "Node":
-    return ops.slice(x, _ints(0), _ints(1), _ints(1), _ints(1))  # (b, 1, h)
+def _score(checkpoint: Checkpoint, encoder: Encoder, weights: Weights, encoded: Encoded) -> "Node":
+    """A pair's raw score, (b, 1)."""
+    within, out = ENCODERS[checkpoint.architecture].classifier
+    state = ops.tanh(weights.linear(within, encoded.states, encoder.hidden, encoder.hidden))  # (b, 1, h)
+    return ops.squeeze(weights.linear(out, state, 1, encoder.hidden), ints(1))
 
 
-def _ints(*values: int) -> "Node":
-    return ops.constant(np.array(values, np.int32))
+def _words(checkpoint: Checkpoint, encoder: Encoder, weights: Weights, encoded: Encoded) -> "Node":
+    """A weight for each word of the vocabulary, by the masked-language head, (b, v).
+
+    Formal et al. 2021, https://arxiv.org/abs/2109.10086: the maximum over tokens of log(1 + relu(logit)). Both grow
+    with the logit, so the maximum is taken first.
+    """
+    head, count = "cls.predictions", int(checkpoint.config["vocab_size"])
+    states = encoder.activation(
+        weights.linear(f"{head}.transform.dense", encoded.states, encoder.hidden, encoder.hidden)
+    )
+    states = weights.norm(f"{head}.transform.LayerNorm", states, encoder.epsilon)  # (b, t, h)
+    # Padding repeats the first token, which changes no maximum.
+    states = ops.select(ops.unsqueeze(encoded.real, ints(2)), states, first(states, ints(1)))
+    decoder = f"{head}.decoder.weight"
+    matrix = weights.tensor(
+        decoder if decoder in weights else "embeddings.word_embeddings.weight", count, encoder.hidden
+    )
+    bias = weights.tensor(f"{head}.bias", count)
+    parts = [
+        ops.reduce_max(weights.layer(states, matrix[at : at + _WORDS], bias[at : at + _WORDS]), ints(1))
+        for at in range(0, count, _WORDS)
+    ]  # each (b, up to _WORDS)
+    logs = SPLADE[checkpoint.pooling]
+    return reduce(lambda x, _: ops.log(ops.add(x, np.float32(1))), range(logs), ops.relu(ops.concat(parts, 1)))
+
+
+def _by_first(encoded: Encoded) -> "Node":
+    return ops.squeeze(first(encoded.states, ints(1)), ints(1))
+
+
+def _by_mean(encoded: Encoded) -> "Node":
+    return _sum(encoded.states, encoded.real)
+
+
+def _by_marks(encoded: Encoded) -> "Node":
+    """Of the CLS tokens that stand every so many tokens; the last token is EOS wherever it stands."""
+    marked = ops.equal(ops.mod(encoded.places, np.int32(MCLS_STRIDE + 1)), np.int32(0))  # (t,)
+    ends = ops.unsqueeze(ops.subtract(encoded.lengths, np.int32(1)), ints(1))  # (b, 1)
+    within = ops.less(ops.unsqueeze(encoded.places, ints(0)), ends)  # (b, t)
+    return _sum(encoded.states, ops.logical_and(within, ops.unsqueeze(marked, ints(0))))
+
+
+def _sum(states: "Node", kept: "Node") -> "Node":
+    """The unit length makes it as good as the mean: (b, t, h) and (b, t) to (b, h)."""
+    return ops.reduce_sum(ops.multiply(states, ops.unsqueeze(ops.convert(kept, "f32"), ints(2))), ints(1))
+
+
+_POOLINGS: Mapping[str, Callable[[Encoded], "Node"]] = {"cls": _by_first, "mean": _by_mean, "mcls": _by_marks}
+"""How the states become one, (b, h)."""
+
+
+def _head(weights: Weights, head: Head, states: "Node") -> "Node":
+    return weights.layer(states, head.weight, head.bias)
+
+
+def _unit(x: "Node", axis: int) -> "Node":
+    return ops.normalize_l2(x, ints(axis), 1e-24, "max")

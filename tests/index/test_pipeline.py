@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from beige.documents.reader import Reader
 from beige.errors import InputError, LockedError, NotFiniteError
 from beige.index import Index
 from beige.index.report import Change
@@ -315,6 +316,30 @@ def test_an_error_of_the_caller_ends_the_run(here: Path, embedder: StandIn) -> N
         with pytest.raises(ZeroDivisionError):
             index.add(".", tell=lambda change: 1 / 0)
         assert index.count() == (1, 1), "it was stored before it was told"
+
+
+def test_an_interrupt_does_not_wait_for_a_slow_file(
+    here: Path, embedder: StandIn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(here / "a.md", "one")
+    write(here / "b.md", "two")
+    read = Reader.read
+    forever = threading.Event()
+
+    def slow(reader: Reader, files):
+        yield next(read(reader, files))
+        forever.wait()
+
+    def interrupt(change: Change) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Reader, "read", slow)
+    with Index.open("../index", embedder) as index, pytest.raises(KeyboardInterrupt):
+        index.add(".", tell=interrupt)
+    forever.set()
+    monkeypatch.undo()
+    monkeypatch.chdir(here)
+    assert add(embedder, ".") == {"added": ["b.md"], "unchanged": ["a.md"]}
 
 
 def test_the_average_length_is_fixed_by_the_first_run_and_the_centroid_follows_the_chunks(

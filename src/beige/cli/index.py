@@ -48,7 +48,8 @@ def run(
     opened = (Index.anew if rebuild else Index.open)(folder, embedder, language=language)
     with opened as target, progress("documents") as bar:
         task = bar.add_task("indexing", total=None)
-        threading.Thread(target=lambda: bar.update(task, total=sum(1 for _ in found)), daemon=True).start()
+        if not bar.disable:  # how much there is to do is counted while it is done
+            threading.Thread(target=lambda: bar.update(task, total=sum(1 for _ in found)), daemon=True).start()
 
         def tell(change: "Change") -> None:
             bar.update(task, advance=1)

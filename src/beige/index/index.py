@@ -175,7 +175,7 @@ class Index:
         """
         from beige.index.pipeline import Pipeline
 
-        embedder, analyser = self.embedder, self.analyser
+        analyser, embedder = self.analyser, self.embedder
         with SqliteStore.open(self.path, write=True) as store:
             report = Pipeline(store, embedder, analyser, tell or (lambda change: None)).run(paths, self._skip)
         self.store.reload_manifest()

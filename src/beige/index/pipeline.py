@@ -38,6 +38,7 @@ FIRST_WINDOW = 50_000  # characters, while the speed of the model is not known
 SMALLEST_WINDOW = 10_000
 WAITING = 4_000_000  # characters that may wait between two stages
 PAGE = 1000  # documents removed in one transaction
+GRACE = 1.0  # seconds that a broken-off run waits for its reader
 PATIENCE = 0.5  # seconds that a window waits for slow files
 
 
@@ -86,21 +87,16 @@ class Pipeline:
         """
         started = time.monotonic()
         found = find(paths, skip)
-        stages = [
-            threading.Thread(target=self._guard, args=(stage,), name=name, daemon=True)
-            for name, stage in (("beige-read", lambda: self._read_all(found)), ("beige-store", self._store_all))
-        ]
-        for stage in stages:
-            stage.start()
+        reading = self._stage("beige-read", lambda: self._read_all(found))
+        storing = self._stage("beige-store", self._store_all)
         try:
             self._embed_all()
-            for stage in stages:
-                stage.join()
+            storing.join()
             self._embedded.take()  # raises what the storing stage failed with
         except BaseException as error:
             self._break_off(error)
-            for stage in stages:
-                stage.join()
+            storing.join()  # it ends with the transaction that it is at
+            reading.join(GRACE)  # it may wait for a slow file; then its worker ends with this process
             raise
         self._forget_vanished(paths)
         self._report.seconds = time.monotonic() - started
@@ -200,11 +196,16 @@ class Pipeline:
             self._report.count(change)
             self._tell(change)
 
-    def _guard(self, stage: Callable[[], None]) -> None:
-        try:
-            stage()
-        except BaseException as error:
-            self._break_off(error)
+    def _stage(self, name: str, work: Callable[[], None]) -> threading.Thread:
+        def guarded() -> None:
+            try:
+                work()
+            except BaseException as error:
+                self._break_off(error)
+
+        thread = threading.Thread(target=guarded, name=name, daemon=True)
+        thread.start()
+        return thread
 
     def _break_off(self, error: BaseException) -> None:
         self._read.fail(error)

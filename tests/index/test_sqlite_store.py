@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 from beige.errors import LockedError, StoreError
+from beige.index.database import Change, Reading
 from beige.index.sqlite_store import CACHE, DATABASE, SqliteStore
 from tests.index import writing
 from tests.index.samples import QUERIES, PlainStore, check_equal, entry, manifest, top
@@ -215,6 +216,37 @@ def top_of_one_moment(reader: SqliteStore, query: np.ndarray) -> list[tuple[str,
     return [(p.source, p.position, s) for p, s in zip(passages, ranking.scores.tolist(), strict=True)]
 
 
+def test_a_merge_forgets_the_history_that_it_makes_needless(folder: Path) -> None:
+    fill(folder)
+    with SqliteStore.open(folder, write=True) as store:
+        store.delete(["doc1", "doc2"])
+        store.upsert([entry("doc3", 77, chunks=2)])
+    with closing(sqlite3.connect(folder / DATABASE)) as connection:
+        assert connection.execute("SELECT count(*) FROM removal").fetchone() == (0,)
+        assert connection.execute("SELECT count(*) FROM change").fetchone() == (1,)
+
+
+def test_a_merge_at_the_worst_moment_is_no_damage(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The writer merges after a reader has opened the file, and before the reader's transaction has begun."""
+    plain, first = fill(folder), [True]
+    with SqliteStore.open(folder, write=True) as store, SqliteStore.open(folder) as reader:
+        head = Reading.head
+
+        def merging(self: Reading) -> Change:
+            if first:
+                first.clear()
+                for target in (store, plain):
+                    target.upsert([entry("doc3", 77, chunks=2)])
+                store.merge()
+            return head(self)
+
+        monkeypatch.setattr(Reading, "head", merging)
+        answer = top(reader, "dense", QUERIES["dense"][0], 99)
+        assert not first
+        assert answer == plain.top("dense", QUERIES["dense"][0], 99)
+        assert reader.notices == []
+
+
 @pytest.mark.parametrize("exact_rows", [20_000, 40])
 def test_threads_search_while_one_writes(folder: Path, exact_rows: int) -> None:
     """A document's two chunks come and go together: every answer has both, of the same version, or neither."""
@@ -326,6 +358,7 @@ def test_caches_of_another_history_are_not_believed(folder: Path, tmp_path: Path
     shutil.copytree(folder, tmp_path / "backup")
     with SqliteStore.open(folder, write=True) as store:
         store.upsert([entry(f"new{number}", number, chunks=2) for number in range(5)])
+    shutil.copytree(folder, tmp_path / "ahead")
     shutil.copy(tmp_path / "backup" / DATABASE, folder / DATABASE)
     plain = PlainStore()
     plain.upsert([entry(f"doc{number}", number, chunks=3) for number in range(10)])
@@ -337,6 +370,12 @@ def test_caches_of_another_history_are_not_believed(folder: Path, tmp_path: Path
         for target in (store, plain):
             target.upsert([entry(f"other{number}", 50 + number, chunks=4) for number in range(9)])
         check_equal(store, plain)
+    # The old caches once more: the change that they name is now another one of the same number.
+    for leg in LEGS:
+        shutil.copy(tmp_path / "ahead" / f"{leg}{CACHE}", folder)
+    with SqliteStore.open(folder) as reader:
+        check_equal(reader, plain)
+        assert len(reader.notices) == len(LEGS)
 
 
 @pytest.mark.parametrize("write", [False, True])

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from beige.documents.chunk import Document, Locator
 from beige.index.codec import Blobs
 from beige.index.manifest import Manifest
-from beige.index.schema import dump_fields, leg_table
+from beige.index.schema import leg_table
 from beige.index.store import Ids, Passage, Stored
 
 PAGE_ROWS = 1000
@@ -40,6 +40,11 @@ def _text(blob: bytes) -> str:
 
 def _blob(text: str) -> bytes:
     return text.encode("utf-8", "surrogatepass")
+
+
+def _json(value: object) -> str:
+    # ASCII, so that lone surrogates pass.
+    return json.dumps(value, ensure_ascii=True, separators=(",", ":"))
 
 
 class Reading:
@@ -208,7 +213,7 @@ class Writing(Reading):
             document: with its chunks.
             vectors: for each leg, one encoded vector a chunk.
         """
-        fields = dump_fields(dict(document.fields))
+        fields = _json(dict(document.fields))
         number = self._connection.execute(
             "INSERT INTO document (source, digest, size, modified, media, fields, chunks) VALUES (?, ?, ?, ?, ?, ?, ?)",
             (
@@ -236,7 +241,7 @@ class Writing(Reading):
                     chunk.locator.line_start,
                     chunk.locator.line_end,
                     chunk.locator.page,
-                    dump_fields(chunk.locator.headings),
+                    _json(chunk.locator.headings),
                 )
                 for position, chunk in enumerate(document.chunks)
             ),

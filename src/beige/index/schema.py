@@ -3,7 +3,6 @@
 A new index is made by running every migration, so that it cannot differ from one that was migrated.
 """
 
-import json
 import sqlite3
 from collections.abc import Callable, Sequence
 
@@ -103,8 +102,3 @@ def prepare(
         except BaseException:
             connection.rollback()
             raise
-
-
-def dump_fields(fields: object) -> str:
-    """Fields or headings as JSON; ASCII, so that lone surrogates pass."""
-    return json.dumps(fields, ensure_ascii=True, separators=(",", ":"))

@@ -12,6 +12,9 @@ from beige.embedder import Embedder
 from beige.errors import EngineError
 from beige.evaluate.data import Retrieval, read_pairs, read_retrieval
 from beige.evaluate.measures import Measure, Run, mean, spearman
+from beige.evaluate.ranking import Dense, Legs
+from beige.evaluate.variants import STORAGES
+from beige.evaluate.words import Words
 from beige.index import Index
 from beige.models.checkpoint import open_checkpoint
 from beige.search import Searcher
@@ -19,7 +22,6 @@ from beige.values import Floats
 from bench.machine import circumstances
 from bench.parity import FLOORS, SCRIPTS, cosines, parity_texts, reference, spread
 from bench.report import FOLDER, Target, described, table, targets, write
-from bench.retrieval import Rankings, bm25_scores
 from bench.texts import DATA
 
 MODEL, CHINESE = "bge-small-en-v1.5", "bge-small-zh-v1.5"
@@ -90,29 +92,33 @@ def retrievals(data: Path) -> Iterator[dict[str, Any]]:
         row: dict[str, Any] = dict(vars(task))
         retrieval = read_retrieval(data / "retrieval" / task.data, task.split)
         documents = [record.whole for record in retrieval.documents.values()]
-        queries = list(retrieval.queries.values())
         try:
             embedder = Embedder(task.model, precision=task.precision)
         except EngineError as error:
             yield {**row, "skipped": str(error)}
             continue
         vectors = embedder.encode_document(documents).dense  # (n, d)
-        asked = embedder.encode_query(queries).dense  # (q, d)
+        queries = embedder.encode_query(list(retrieval.queries.values())).dense  # (q, d)
         assert vectors is not None
-        assert asked is not None
-        rankings = Rankings(
-            list(retrieval.queries),
-            list(retrieval.documents),
-            asked @ vectors.T,
-            bm25_scores(queries, documents, task.language),
-        )
-        runs = {
-            "dense": rankings.leg("dense"),
-            "bm25": rankings.leg("bm25"),
-            "hybrid": rankings.hybrid(),
-            "reciprocal": rankings.hybrid("reciprocal"),
+        assert queries is not None
+        dense, words = Dense(STORAGES["float32"](vectors), queries), Words(documents, task.language)
+        legs = {
+            "dense": Legs(dense, None),
+            "bm25": Legs(None, words),
+            "hybrid": Legs(dense, words),
+            "reciprocal": Legs(dense, words, fusion="reciprocal"),
         }
+        runs = {name: _run(one, retrieval) for name, one in legs.items()}
         yield {**row, "precision": embedder.precision, **_scores(retrieval, runs), "remarks": retrieval.remarks}
+
+
+def _run(legs: Legs, retrieval: Retrieval) -> Run:
+    names = list(retrieval.documents)
+    rankings = legs.rank(list(retrieval.queries.values()), [None] * len(retrieval.queries))
+    return {
+        query: {names[place]: float(score) for place, score in zip(ranking.places, ranking.scores, strict=True)}
+        for query, ranking in zip(retrieval.queries, rankings, strict=True)
+    }
 
 
 def through_index(data: Path, folder: Path) -> dict[str, Any]:

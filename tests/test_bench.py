@@ -10,12 +10,10 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from beige.analyser import Analyser
 from bench import product, quality, speed
 from bench.contest import WORKERS, Contender, Result, contest, ratio
 from bench.parity import LENGTHS, SCRIPTS, cosines, parity_texts
 from bench.report import Target, table, targets, write
-from bench.retrieval import Rankings, bm25_scores
 from bench.texts import tokens_read, workloads
 
 TEXTS = {"mixed": ["light and water", "stone", "the speed of a river"], "short": ["stone"]}
@@ -145,34 +143,6 @@ def test_reports_are_markdown_and_json(tmp_path):
     write("page", "# Title\n\n", {"figure": math.nan, "rows": [{"peak": math.inf}], "fine": 1.5}, tmp_path)
     assert (tmp_path / "page.md").read_text() == "# Title\n"
     assert json.loads((tmp_path / "page.json").read_text()) == {"figure": None, "rows": [{"peak": None}], "fine": 1.5}
-
-
-def test_bm25_is_its_formula():
-    documents = ["water and light", "light light stone", "", "the river of stone and water and stone"]
-    queries = ["light", "stone water", "unknown", "light light"]
-    scores = bm25_scores(queries, documents, "english")
-    words = [Counter(word.token for word in Analyser().words(text)) for text in documents]
-    average = sum(bag.total() for bag in words) / len(words)
-    for query, row in zip(queries, scores, strict=True):
-        for bag, score in zip(words, row, strict=True):
-            expected = 0.0
-            for word in Analyser().words(query):
-                holders = sum(word.token in other for other in words)
-                idf = math.log(1 + (len(words) - holders + 0.5) / (holders + 0.5))
-                count = bag[word.token]
-                expected += idf * count * 2.2 / (count + 1.2 * (0.25 + 0.75 * bag.total() / average))
-            assert score == pytest.approx(expected, rel=1e-5)
-
-
-def test_rankings_by_leg_and_fused():
-    dense = np.array([[0.9, 0.8, 0.1]], np.float32)
-    bm25 = np.array([[0.0, 5.0, 1.0]], np.float32)
-    rankings = Rankings(["q"], ["a", "b", "c"], dense, bm25)
-    assert rankings.leg("dense")["q"] == pytest.approx({"a": 0.9, "b": 0.8, "c": 0.1})
-    assert rankings.leg("bm25")["q"] == {"b": 5.0, "c": 1.0}  # "a" shares no word
-    for fusion in ("convex", "reciprocal"):
-        fused = rankings.hybrid(fusion)["q"]
-        assert max(fused, key=fused.get) == "b"
 
 
 def test_the_store_is_busy_while_any_of_its_methods_is():

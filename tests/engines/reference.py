@@ -1,4 +1,4 @@
-"""BERT's forward pass in plain numpy, one text at a time, to hold the engine's graph against."""
+"""BERT's and XLM-RoBERTa's forward pass in plain numpy, one text at a time, to hold the engine's graph against."""
 
 import math
 from collections.abc import Mapping
@@ -11,8 +11,8 @@ from beige.models.checkpoint import Checkpoint
 _erf = np.vectorize(math.erf)
 
 
-def forward(checkpoint: Checkpoint, ids: np.ndarray) -> np.ndarray:
-    """The unit vector, float64, of one text."""
+def states(checkpoint: Checkpoint, ids: np.ndarray, types: np.ndarray | int = 0) -> np.ndarray:
+    """The last layer's states, float64, of one text, (t, h)."""
     tensors: Mapping[str, Any] = {name: np.asarray(array, np.float64) for name, array in checkpoint.tensors().items()}
     config = checkpoint.config
     heads = config["num_attention_heads"]
@@ -30,7 +30,8 @@ def forward(checkpoint: Checkpoint, ids: np.ndarray) -> np.ndarray:
 
     table = "embeddings.{}_embeddings.weight"
     x = tensors[table.format("word")][ids]  # (t, h)
-    x = x + tensors[table.format("position")][: len(ids)] + tensors[table.format("token_type")][0]
+    first = 0 if checkpoint.architecture == "bert" else config["pad_token_id"] + 1
+    x = x + tensors[table.format("position")][first : first + len(ids)] + tensors[table.format("token_type")][types]
     x = norm("embeddings.LayerNorm", x)
     for number in range(config["num_hidden_layers"]):
         layer = f"encoder.layer.{number}"
@@ -42,5 +43,15 @@ def forward(checkpoint: Checkpoint, ids: np.ndarray) -> np.ndarray:
         inner = linear(f"{layer}.intermediate.dense", x)
         inner = inner * 0.5 * (1 + _erf(inner / math.sqrt(2)))
         x = norm(f"{layer}.output.LayerNorm", linear(f"{layer}.output.dense", inner) + x)
+    return x
+
+
+def forward(checkpoint: Checkpoint, ids: np.ndarray) -> np.ndarray:
+    """The unit vector, float64, of one text."""
+    x = states(checkpoint, ids)  # (t, h)
     pooled = x[0] if checkpoint.pooling == "cls" else x.mean(0)
-    return pooled / np.linalg.norm(pooled)
+    return unit(pooled)
+
+
+def unit(vectors: np.ndarray) -> np.ndarray:
+    return vectors / np.linalg.norm(vectors, axis=-1, keepdims=True)

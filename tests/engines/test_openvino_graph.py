@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file, save_file
 
-from beige.engines import openvino_graph
+from beige.engines import openvino_encoder, openvino_graph
 from beige.engines.openvino_engine import OpenVINOEngine
 from beige.engines.precision import Choice
 from beige.errors import CheckpointError, EngineError
@@ -56,9 +56,10 @@ def test_tensors_in_half_precision_are_read(tiny_bert, tmp_path):
 
 
 def test_the_graph_shares_the_memory_of_the_file(tiny_bert):
-    graph = openvino_graph.build(open_checkpoint(tiny_bert), ("dense",))
+    graph = openvino_graph.build(open_checkpoint(tiny_bert))
     copied = [array.shape for array in graph.constants if array.base.array.flags.writeable]
     assert copied == [(128, 32)]  # positions, with the token type in them
+    assert graph.inputs == ("ids", "lengths")
     assert len(graph.constants) == 4 + 3 * 16
 
 
@@ -78,13 +79,13 @@ def broken(tmp_path: Path, *, drop: str | None = None, cut: str | None = None, *
 def test_a_missing_tensor_is_named(tmp_path):
     name = "encoder.layer.1.attention.self.key.bias"
     with pytest.raises(CheckpointError, match=f"no tensor {name}: pull"):
-        openvino_graph.build(broken(tmp_path, drop=name), ("dense",))
+        openvino_graph.build(broken(tmp_path, drop=name))
 
 
 def test_a_tensor_of_a_wrong_shape_is_named(tmp_path):
     name = "encoder.layer.2.output.dense.weight"
     with pytest.raises(CheckpointError, match=rf"tensor {name} has shape \(31, 64\), its config.json means \(32, 64\)"):
-        openvino_graph.build(broken(tmp_path, cut=name), ("dense",))
+        openvino_graph.build(broken(tmp_path, cut=name))
 
 
 @pytest.mark.parametrize(
@@ -97,25 +98,25 @@ def test_a_tensor_of_a_wrong_shape_is_named(tmp_path):
 )
 def test_what_the_graph_does_not_cover_is_refused(tmp_path, config, message):
     with pytest.raises(EngineError, match=message):
-        openvino_graph.build(broken(tmp_path, **config), ("dense",))
+        openvino_graph.build(broken(tmp_path, **config))
 
 
 def test_other_pooling_and_outputs_are_refused(tiny_bert):
     checkpoint = open_checkpoint(tiny_bert)
-    with pytest.raises(EngineError, match="no output 'sparse', only dense"):
-        openvino_graph.build(checkpoint, ("dense", "sparse"))
+    with pytest.raises(EngineError, match="tiny-bert gives no output 'sparse'"):
+        list(OpenVINOEngine(checkpoint, Choice("fp32", "asked for")).run([], ("dense", "sparse")))
     with pytest.raises(EngineError, match="no pooling 'last', only cls, mean"):
-        openvino_graph.build(dataclasses.replace(checkpoint, pooling="last"), ("dense",))
+        openvino_graph.build(dataclasses.replace(checkpoint, pooling="last"))
 
 
-@pytest.mark.parametrize("activation", sorted(openvino_graph.ACTIVATIONS))
+@pytest.mark.parametrize("activation", sorted(openvino_encoder.ACTIVATIONS))
 def test_activations_are_those_of_torch(activation):
     from transformers.activations import ACT2FN
 
     torch = pytest.importorskip("torch")
     values = np.linspace(-6, 6, 101, dtype=np.float32)
-    x = openvino_graph.ops.parameter([-1], np.float32)
-    model = openvino_graph.ov.Model([openvino_graph.ACTIVATIONS[activation](x)], [x], "activation")
+    x = openvino_encoder.ops.parameter([-1], np.float32)
+    model = openvino_graph.ov.Model([openvino_encoder.ACTIVATIONS[activation](x)], [x], "activation")
     compiled = openvino_graph.ov.Core().compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
     expected = ACT2FN[activation](torch.from_numpy(values)).numpy()
     assert np.abs(compiled([values])[0] - expected).max() < 1e-5

@@ -6,8 +6,16 @@ from typing import Literal
 
 from beige.values import Output, Role
 
-Pooling = Literal["cls", "mean", "last"]
-"""Which hidden states become the text's vector: the first token's, the mean of all, the last token's."""
+Pooling = Literal["cls", "mean", "last", "mcls", "splade", "splade-log"]
+"""Which hidden states become the text's vector: the first token's, the mean of all, the last token's, the mean of CLS
+tokens that stand every `MCLS_STRIDE` tokens. Or how the logits of words become their weights: see `SPLADE`."""
+
+MCLS_STRIDE = 256
+"""Tokens of a text between two CLS tokens."""
+
+SPLADE: Mapping[str, int] = {"splade": 1, "splade-log": 2}
+"""The poolings that give a weight for each word of the vocabulary, the maximum over tokens of log(1 + relu(logit)):
+how many times log(1 + x) is taken."""
 
 Kind = Literal["embedder", "reranker"]
 

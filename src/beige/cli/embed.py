@@ -78,7 +78,7 @@ def run(
     if output is not None and as_json:
         emit({"output": str(output), **counts, "seconds": round(time.perf_counter() - started, 3)})
     if cut := counts["truncated"]:
-        print(f"beige: {cut:,} texts were longer than {embedder.max_tokens} tokens and were cut", file=sys.stderr)
+        print(f"beige: texts cut to {embedder.max_tokens} tokens: {cut:,} of {counts['texts']:,}", file=sys.stderr)
 
 
 def _print(parts: "Iterable[Embeddings]", tell: "Tell") -> None:

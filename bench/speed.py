@@ -1,6 +1,6 @@
 """Speed beside the peers, and of the product whole: `python -m bench.speed`, written to docs/measurements/speed.md.
 
-Leave the machine alone while it runs, half an hour or so. Everything runs on the CPU, with every library's own choice
+Leave the machine alone while it runs, some forty minutes. Everything runs on the CPU, with every library's own choice
 of threads.
 """
 

@@ -1,50 +1,52 @@
 """`beige evaluate`: which system, on my data, at what cost."""
 
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import typer
 
-from beige.cli._terminal import Json, emit, err, out, progress
+from beige.cli._terminal import Json, emit, err, out
+from beige.cli.evaluation import diff, gate, judge, sample
+from beige.cli.evaluation.shared import DEFAULTS, LANGUAGE, MAX_COST, PRICES, SPLIT, SYSTEMS, settings
 
 if TYPE_CHECKING:
-    from rich.progress import TaskID
+    from beige.evaluate.data import Pairs, Retrieval
+    from beige.index import Index
 
-    from beige.evaluate.run import Report
-
-_DEFAULTS = {
-    "retrieval": ("bm25", "bge-small-en-v1.5", "bge-small-en-v1.5+bm25"),
-    "pairs": ("bge-small-en-v1.5",),
+BELOW: Mapping[str, Callable[..., None]] = {
+    "sample": sample.run,
+    "judge": judge.run,
+    "diff": diff.run,
+    "gate": gate.run,
 }
+"""The commands below this one."""
 
 
 def run(
-    data: Path = typer.Argument(None, help="A BEIR folder, or a CSV file of sentence, sentence, score."),
-    system: list[str] = typer.Option(
-        [],
-        help="What to measure, several times: MODEL, bm25, MODEL+bm25,rerank=MODEL, openai:MODEL, http://host/v1#MODEL.",
-    ),
+    data: Path | None = typer.Argument(None, help="A BEIR folder, or a CSV file of sentence, sentence, score."),
+    system: list[str] = SYSTEMS,
     measure: list[str] = typer.Option(
-        [], help="nDCG@10, R@100, RR@10, AP, P@5, Judged@10; Spearman, Pearson of pairs."
+        [], help="nDCG@10, R@100, RR@10, AP, P@5, Judged@10; of pairs Spearman, Pearson."
     ),
-    split: str = typer.Option(None, help="Which judgements of the folder: qrels/SPLIT.tsv."),
-    documents: list[Path] = typer.Option(
-        [], help="Search the documents of these BEIR folders, all pooled (cross-lingual)."
+    split: str | None = SPLIT,
+    documents: list[Path] = typer.Option([], help="Search these BEIR folders' documents, all pooled (cross-lingual)."),
+    only_judged: bool = typer.Option(False, "--only-judged", help="Rank each query's judged documents (rerank sets)."),
+    limit_queries: int | None = typer.Option(None, min=1, help="The most queries, drawn at random."),
+    limit_documents: int | None = typer.Option(
+        None, min=1, help="The most documents; the judged ones are always kept."
     ),
-    only_judged: bool = typer.Option(
-        False, "--only-judged", help="Rank each query's judged documents alone (rerank sets)."
+    language: str = LANGUAGE,
+    index: str | None = typer.Option(None, metavar="DIR", help="Measure on an index; its own legs are dense and bm25."),
+    queries: Path | None = typer.Option(
+        None, metavar="FILE", help='For --index: lines {"_id", "text", "relevant": [SOURCE]}.'
     ),
-    limit_queries: int = typer.Option(None, min=1, help="The most queries, drawn at random."),
-    limit_documents: int = typer.Option(None, min=1, help="The most documents; the judged ones are always kept."),
-    language: str = typer.Option("english", help="Of the words that bm25 stems."),
-    price: list[str] = typer.Option(
-        [], metavar="MODEL=DOLLARS", help="For a million tokens, in place of the list price."
-    ),
-    max_cost: float = typer.Option(1.0, min=0, help="Dollars that this run may spend on providers."),
-    output: Path = typer.Option(
-        None, metavar="DIR", help="Where report.html, report.md, report.json and the answers go."
+    mteb: list[str] = typer.Option([], metavar="TASK", help="Measure on a task or a benchmark of mteb: NanoBEIR."),
+    price: list[str] = PRICES,
+    max_cost: float = MAX_COST,
+    output: Path | None = typer.Option(
+        None, metavar="DIR", help="Where report.html, report.md, report.json and answers go."
     ),
     as_json: bool = Json,
 ) -> None:
@@ -52,40 +54,69 @@ def run(
 
     What was computed or paid for is kept: the same command goes on where it was broken off.
     """
-    from beige.errors import UsageError
-    from beige.evaluate.cache import Cache
-    from beige.evaluate.data import Pairs, read_retrieval
-    from beige.evaluate.prices import Budget, prices
-    from beige.evaluate.run import Settings
-    from beige.evaluate.study import cache_file, read, study
-    from beige.evaluate.systems import parse_all
-    from beige.evaluate.tasks import part, pool, rerank_set
+    from dataclasses import replace
 
-    if data is None:
-        raise UsageError("nothing to measure on: name a BEIR folder or a CSV file of sentence pairs")
-    task = read(data, split)
-    chosen = (documents, only_judged, limit_queries, limit_documents)
-    if isinstance(task, Pairs):
-        if any(chosen):
-            raise UsageError(f"{data} holds pairs of sentences, which cannot be pooled, ranked or limited")
-    else:
-        if documents:
-            task = pool(task, [read_retrieval(folder, split or "test") for folder in documents])
-        task = rerank_set(task) if only_judged else task
-        task = part(task, limit_queries, limit_documents)
-    systems = parse_all(system or _DEFAULTS["pairs" if isinstance(task, Pairs) else "retrieval"])
-    table = prices(dict(map(_priced, price)))
-    with Cache(cache_file()) as cache, _watching() as tell:
-        settings = Settings(cache, table, Budget(max_cost), language, tell=tell)
-        document = study(task, systems, measure, settings, output)
+    from beige.errors import UsageError
+    from beige.evaluate.benchmark import benchmark, tasks_of
+    from beige.evaluate.study import read, study
+    from beige.evaluate.systems import parse_all
+    from beige.index import Index
+
+    if sum(thing is not None for thing in (data, index, mteb or None)) != 1:
+        raise UsageError("measure on one thing: a BEIR folder or a CSV file, or --index with --queries, or --mteb")
+    if (index is None) != (queries is None):
+        raise UsageError("--index and --queries go together: the index, and the file of queries with their sources")
+    with settings(price, max_cost, language) as used, ExitStack() as stack:
+        if mteb:
+            document = benchmark(parse_all(system or DEFAULTS["mteb"]), tasks_of(mteb), used)
+        else:
+            opened = None if index is None else stack.enter_context(Index.open(index))
+            whole = _read(data, split, opened, queries)
+            task = _chosen(
+                whole, [read(folder, split) for folder in documents], only_judged, (limit_queries, limit_documents)
+            )
+            names = system or DEFAULTS["index" if index else "retrieval" if hasattr(task, "queries") else "pairs"]
+            document = study(task, parse_all(names), measure, replace(used, index=opened), output)
     if as_json:
         emit(document)
         return
     show(document)
-    if output is not None:
+    if output is not None and not mteb:
         out().print(f"\nthe report: [bold]{output / 'report.html'}[/bold]", soft_wrap=True)
-    if settings.budget.spent:
-        err().print(f"spent ${settings.budget.spent:.4f} on providers")
+    if used.budget.spent:
+        err().print(f"spent ${used.budget.spent:.4f} on providers")
+
+
+def _read(data: Path | None, split: str | None, index: "Index | None", queries: Path | None) -> "Retrieval | Pairs":
+    from beige.evaluate.own import of_index
+    from beige.evaluate.study import read
+
+    if index is not None and queries is not None:
+        return of_index(index, queries)
+    assert data is not None
+    return read(data, split)
+
+
+def _chosen(
+    whole: "Retrieval | Pairs",
+    others: "list[Retrieval | Pairs]",
+    only_judged: bool,
+    limits: tuple[int | None, int | None],
+) -> "Retrieval | Pairs":
+    """What of the data is measured on."""
+    from beige.errors import UsageError
+    from beige.evaluate.data import Pairs
+    from beige.evaluate.tasks import part, pool, rerank_set
+
+    pooled = [other for other in others if not isinstance(other, Pairs)]
+    if isinstance(whole, Pairs):
+        if pooled or only_judged or any(limits):
+            raise UsageError(f"{whole.name} holds pairs of sentences, which cannot be pooled, ranked or limited")
+        return whole
+    if len(pooled) < len(others):
+        raise UsageError("--documents takes BEIR folders, not files of pairs")
+    task = pool(whole, pooled) if pooled else whole
+    return part(rerank_set(task) if only_judged else task, *limits)
 
 
 def show(document: Mapping[str, Any]) -> None:
@@ -122,37 +153,7 @@ def show(document: Mapping[str, Any]) -> None:
         err().print(f"[dim]{escape(remark)}[/dim]", soft_wrap=True)
 
 
-@contextmanager
-def _watching() -> "Iterator[Report]":
-    """A progress bar on stderr, with the time left, for one thing after the other."""
-    with progress("") as bar:
-        tasks: dict[str, TaskID] = {}
-
-        def tell(doing: str, done: int, total: int) -> None:
-            if doing not in tasks:
-                for task in tasks.values():
-                    bar.update(task, visible=False)
-                tasks[doing] = bar.add_task(doing)
-            bar.update(tasks[doing], completed=done, total=total)
-
-        yield tell
-
-
 def _bar(figure: float, width: int = 16) -> str:
     """A bar of eighths of a character, as long as a figure from 0 to 1."""
     eighths = round(max(0.0, min(1.0, figure)) * width * 8)
     return ("█" * (eighths // 8) + " ▏▎▍▌▋▊▉"[eighths % 8]).strip()
-
-
-def _priced(text: str) -> tuple[str, float]:
-    from beige.errors import UsageError
-
-    name, _, dollars = text.rpartition("=")
-    try:
-        return name, float(dollars)
-    except ValueError as error:
-        raise UsageError(f"--price {text}: write MODEL=DOLLARS for a million tokens") from error
-
-
-BELOW: Mapping[str, Callable[..., None]] = {}
-"""The commands below this one."""

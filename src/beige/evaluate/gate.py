@@ -1,7 +1,7 @@
 """Whether a precision is good enough for a model on somebody's own data; the verdict is what engines read.
 
 The rule is that of a test for non-inferiority: the precision passes if the loss against fp32 is, with 95 % confidence,
-below the tolerance. Too few queries can therefore not pass.
+below the tolerance.
 """
 
 from dataclasses import dataclass, replace
@@ -9,7 +9,7 @@ from pathlib import Path
 
 from beige.engines.gate import Gate, write_gate
 from beige.engines.precision import capabilities
-from beige.errors import UsageError
+from beige.errors import InputError, UsageError
 from beige.evaluate.data import Pairs, Retrieval
 from beige.evaluate.run import Settings, measures_of, run
 from beige.evaluate.significance import Comparison, compare
@@ -17,6 +17,9 @@ from beige.evaluate.systems import Model, System
 from beige.models.checkpoint import open_checkpoint
 
 TOLERANCE = 0.005
+FEWEST = 50
+"""Queries, or pairs, below which no verdict is given: a handful may all be ties, which no interval makes up for."""
+
 REFERENCE = "fp32"
 
 
@@ -52,6 +55,7 @@ def gate(
         tolerance: the loss that is acceptable.
 
     Raises:
+        InputError: the data has fewer than 50 queries or pairs.
         UsageError: the precision is fp32 or does not exist, or the tolerance is not above 0.
         EngineError: this CPU cannot compute in the precision.
         CheckpointError: the verdict cannot be written.
@@ -60,6 +64,11 @@ def gate(
         raise UsageError(f"{REFERENCE} is what others are measured against: ask for int8 or bf16")
     if not 0 < tolerance < 1:
         raise UsageError(f"the tolerance must be between 0 and 1, not {tolerance}")
+    size = len(data) if isinstance(data, Pairs) else len(data.queries)
+    if size < FEWEST:
+        raise InputError(
+            f"{data.name} has {size} queries, and a verdict takes {FEWEST}: add queries, or more documents"
+        )
     checkpoint = open_checkpoint(model)
     measure = measures_of(data, ())[0]
     plain = System(REFERENCE, Model("beige", model, precision=REFERENCE), words=False)

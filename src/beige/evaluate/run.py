@@ -131,6 +131,16 @@ def run(system: System, data: Retrieval | Pairs, measures: Sequence[str], settin
         return _measured(system, data, wanted, outcome)
 
 
+def rankings(system: System, data: Retrieval, settings: Settings) -> Run:
+    """What a system finds, without judgements to measure it by.
+
+    Raises:
+        BeigeError: whatever its model, provider or reranker says.
+    """
+    with ExitStack() as stack:
+        return _ranked(system, data, DEPTH, settings, stack).found
+
+
 def comparisons(results: Iterable[Result], measures: Sequence[str]) -> list[Comparison]:
     """Every pair of systems on every measure."""
     results = list(results)

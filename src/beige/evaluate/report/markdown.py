@@ -23,6 +23,8 @@ def title(record: Record) -> str:
 def size(record: Record) -> str:
     """How large the data is, in words."""
     data = record["data"]
+    if data["kind"] == "mteb":
+        return f"{data['tasks']} tasks of mteb"
     if data["kind"] == "pairs":
         return f"{data['pairs']:,} pairs of sentences"
     return f"{data['queries']:,} queries, {data['documents']:,} documents, {data['judgements']:,} judgements"

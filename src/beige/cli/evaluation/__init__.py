@@ -1,0 +1,1 @@
+"""The commands below `beige evaluate`, one file each."""

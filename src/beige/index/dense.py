@@ -19,11 +19,12 @@ class Matrix:
     def candidates(self, query: Floats, k: int, alive: Alive) -> Ids:
         """The living chunks that can be among the k best, ties with the last included, in no order.
 
-        A matrix product's last bits depend on where a row stands, so that it only selects: everything is kept that
-        lies within the worst rounding error of the k-th, d * 2**-24 for a float32 dot product of unit vectors, on
-        either side.
+        The scan only selects, for the last bits of its sums are BLAS's affair: everything is kept that lies within the
+        worst rounding error of the k-th, d * 2**-24 for a float32 dot product of unit vectors, on either side.
         """
-        scores = (self.vectors @ query)[alive]  # (living,)
+        # Not `@`, which BLAS shares out among threads that wait for each other: 1.2 to 1.9 ms for 18,000 vectors of
+        # 384 dimensions became 16 to 24 where other work kept the cores busy.
+        scores = np.vecdot(self.vectors, query)[alive]  # (living,)
         ids = self.ids[alive]
         if k >= len(ids):
             return ids

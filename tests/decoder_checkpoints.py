@@ -98,7 +98,9 @@ def decoder_tensors(config: Mapping[str, Any], seed: int) -> dict[str, np.ndarra
         if architecture not in _CENTRED:
             tensors[f"{name}.weight"] += 1
 
-    normal("embed_tokens.weight", config["vocab_size"], hidden, scale=1 / hidden**0.5 if architecture in _CENTRED else 1.0)
+    normal(
+        "embed_tokens.weight", config["vocab_size"], hidden, scale=1 / hidden**0.5 if architecture in _CENTRED else 1.0
+    )
     for number in range(config["num_hidden_layers"]):
         layer = f"layers.{number}"
         for part, count in (("q", heads), ("k", keys), ("v", keys)):
@@ -123,7 +125,9 @@ def tiny_decoder(folder: Path, architecture: str, *, seed: int = 0, padding_side
     """A random embedder that pools the last token, loadable by sentence-transformers, transformers, FlagEmbedding."""
     tokenizer = byte_tokenizer(bos=not architecture.startswith("qwen"), eos=True)
     config = decoder_config(architecture, tokenizer.get_vocab_size(), **{**EMBEDDERS[architecture], **more})
-    config["architectures"] = [{"mistral": "Mistral", "gemma2": "Gemma2", "qwen2": "Qwen2", "qwen3": "Qwen3"}[architecture] + "Model"]
+    config["architectures"] = [
+        {"mistral": "Mistral", "gemma2": "Gemma2", "qwen2": "Qwen2", "qwen3": "Qwen3"}[architecture] + "Model"
+    ]
     _write(folder, config, decoder_tensors(config, seed), tokenizer, padding_side)
     kinds = {"Transformer": "", "Pooling": "1_Pooling", "Normalize": "2_Normalize"}
     write_json(

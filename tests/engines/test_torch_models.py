@@ -5,9 +5,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from beige.engines.engine import DECODERS, Exits
+from beige.engines.engine import Exits
 from beige.errors import CheckpointError, EngineError, UsageError
-from beige.models.checkpoint import open_folder
+from beige.models.checkpoint import DECODERS, open_folder
 from beige.models.tokenizer import Tokens
 from tests import checkpoints, decoder_checkpoints, xlmr_checkpoints
 

@@ -18,7 +18,7 @@ Raw = Mapping[str, Floats]
 """One text's numbers by output, float32, without padding.
 
 "dense" (d,), unit length; "sparse" (t,), a weight for each token; "multi" (t - 1, o), a unit vector for each token but
-the first; "score" (e,), of a pair, a raw score for each exit.
+the first; "words" (v,), a weight for each word of the vocabulary; "score" (e,), of a pair, a raw score for each exit.
 """
 
 
@@ -35,10 +35,6 @@ class Exits:
     layers: tuple[int, ...] = ()
     compression: int = 1
     compressed: tuple[int, ...] = (8,)
-
-
-DECODERS = ("mistral", "qwen2", "qwen3", "gemma", "gemma2", "cost_wise_gemma", "minicpm")
-"""The architectures that PyTorch alone runs, on CPUs too."""
 
 
 class Engine(Protocol):
@@ -91,7 +87,7 @@ def open_engine(
         MissingExtraError: PyTorch is needed and not installed.
     """
     places = devices(device)
-    if places == (CPU,) and checkpoint.architecture not in DECODERS:
+    if places == (CPU,) and not checkpoint.is_decoder:
         if exits is not None:
             raise UsageError(f"{checkpoint.name} scores after its last layer alone: it takes no layers to stop after")
         from beige.engines.openvino_engine import OpenVINOEngine

@@ -32,13 +32,16 @@ class _Family:
         normed: whether queries and keys are normalised head by head.
         centred: whether norms scale by one plus their weight, and embeddings are scaled by the root of their width.
         sandwich: whether the results of attention and of the feed-forward part are normalised too.
-        activation: the configuration's key, and what it means there.
+        capped: whether scores of attention pass through a tanh, where the configuration says how wide it is. The
+            reference leaves it out of its reranker with layer exits, and so its published scores are without.
+        activation: the configuration's default.
     """
 
     biased: bool = False
     normed: bool = False
     centred: bool = False
     sandwich: bool = False
+    capped: bool = False
     activation: str = "silu"
 
 
@@ -48,7 +51,7 @@ _FAMILIES: Mapping[str, _Family] = {
     "qwen2": _Family(biased=True),
     "qwen3": _Family(normed=True),
     "gemma": _Family(centred=True, activation=_GEMMA_ACTIVATION),
-    "gemma2": _Family(centred=True, sandwich=True, activation=_GEMMA_ACTIVATION),
+    "gemma2": _Family(centred=True, sandwich=True, capped=True, activation=_GEMMA_ACTIVATION),
     "cost_wise_gemma": _Family(centred=True, sandwich=True, activation=_GEMMA_ACTIVATION),
     "minicpm": _Family(),
 }
@@ -119,7 +122,7 @@ class _Layer:
         self._width = width = _width(config)
         self._window = window
         self._scale = float(config.get("query_pre_attn_scalar") or width) ** -0.5
-        self._cap: float | None = config.get("attn_logit_softcapping")
+        self._cap: float | None = config.get("attn_logit_softcapping") if family.capped else None
         # MiniCPM's scaling of what each part adds, https://arxiv.org/abs/2404.06395
         depth = config.get("scale_depth")
         self._share = depth / math.sqrt(int(config["num_hidden_layers"])) if depth else 1.0

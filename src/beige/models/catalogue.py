@@ -262,7 +262,7 @@ CATALOGUE: tuple[ModelCard, ...] = (
     _reranker(
         name="bge-reranker-v2.5-gemma2-lightweight",
         repository="BAAI/bge-reranker-v2.5-gemma2-lightweight",
-        architecture="gemma2",
+        architecture="cost_wise_gemma",
         parameters=9_240_000_000,
         max_tokens=8192,
         languages=("multilingual",),

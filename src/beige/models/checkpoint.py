@@ -10,10 +10,10 @@ from typing import Any
 from numpy.typing import NDArray
 
 from beige.errors import CheckpointError, ModelNotFoundError
-from beige.models.card import ModelCard, Pooling
+from beige.models.card import Kind, ModelCard, Pooling
 from beige.models.catalogue import find_card
 from beige.models.fingerprint import fingerprint
-from beige.models.layout import CONFIG, TOKENIZER, read_json, read_settings
+from beige.models.layout import CONFIG, MODULES, TOKENIZER, read_json, read_settings
 from beige.models.pull import folder_named, known, present
 from beige.models.pull import pull as fetch
 from beige.models.tensors import open_tensors
@@ -22,6 +22,9 @@ from beige.values import Output, Role
 
 _PLAIN: Mapping[Role, str] = {"query": "{text}", "document": "{text}"}
 _HEADS: Mapping[str, Output] = {"sparse_linear": "sparse", "colbert_linear": "multi"}
+DECODERS = ("mistral", "qwen2", "qwen3", "gemma", "gemma2", "cost_wise_gemma", "minicpm")
+"""The architectures of language models' kind."""
+
 _log = logging.getLogger("beige")
 
 
@@ -39,6 +42,7 @@ class Checkpoint:
         max_tokens: the longest text that it reads, special tokens included.
         outputs: what it gives.
         templates: by role, a `str.format` string with `{text}` (and `{task}`).
+        kind: embedder or reranker.
     """
 
     path: Path
@@ -50,15 +54,21 @@ class Checkpoint:
     max_tokens: int
     outputs: tuple[Output, ...]
     templates: Mapping[Role, str]
+    kind: Kind
 
     @property
     def architecture(self) -> str:
         """`model_type` of the configuration: "bert", "xlm-roberta" and so on."""
         return str(self.config["model_type"])
 
+    @property
+    def is_decoder(self) -> bool:
+        """Whether it is of a language model's kind: each token sees only those before it."""
+        return self.architecture in DECODERS
+
     @functools.cached_property
     def fingerprint(self) -> str:
-        """Identifies the vectors, as hex sha256.
+        """Identifies the vectors or scores, as hex sha256.
 
         The tensors that the graph uses (fp32), tokenizer, pooling, document template and dimension are in it; neither
         the precision nor the query template is.
@@ -68,7 +78,7 @@ class Checkpoint:
             "template": self.templates["document"],
             "dimension": self.dimension,
         }
-        return fingerprint(self.path, self.tensors(), settings)
+        return fingerprint(self.path, self.tensors(), settings, heads=self.kind == "reranker")
 
     def tensors(self) -> Mapping[str, NDArray[Any]]:
         """Every tensor by canonical name ("encoder.layer.0.output.dense.weight"), mapped from disk.
@@ -124,10 +134,12 @@ def open_folder(path: Path, card: ModelCard | None = None) -> Checkpoint:
             expected = getattr(card, what)
             if None not in (value, expected) and value != expected:
                 _warn(f"{path}: its files say {what} {value}, the model card {expected}; the files are followed")
+    kind = card.kind if card else _kind(path, config)
     pooling = said.pooling or known["pooling"]
     if pooling is None:
-        pooling = "cls"
-        _warn(f"{path}: no file says how to pool; CLS is taken, as in the BGE family")
+        pooling = "last" if config["model_type"] in DECODERS else "cls"
+        if kind == "embedder":
+            _warn(f"{path}: no file says how to pool; {pooling.upper()} is taken, as in the BGE family")
     positions = _positions(path, config)
     return Checkpoint(
         path=path,
@@ -137,8 +149,9 @@ def open_folder(path: Path, card: ModelCard | None = None) -> Checkpoint:
         pooling=pooling,
         dimension=dimension,
         max_tokens=min(said.max_tokens or known["max_tokens"] or positions, positions),
-        outputs=card.outputs if card else _outputs(path),
-        templates={**(card.templates if card else _PLAIN), **said.templates},
+        outputs=card.outputs if card else _outputs(path) if kind == "embedder" else (),
+        templates={**_PLAIN, **(card.templates if card else {}), **said.templates},
+        kind=kind,
     )
 
 
@@ -196,6 +209,13 @@ def _count(path: Path, config: Mapping[str, Any], key: str) -> int:
     if not isinstance(value, int) or value < 0:
         raise CheckpointError(f"{path / CONFIG} says {key} {value!r}, which is no number: pull the checkpoint again")
     return value
+
+
+def _kind(path: Path, config: Mapping[str, Any]) -> Kind:
+    """A folder's kind by what `config.json` names: language models are rerankers unless their files say how to pool."""
+    names = config.get("architectures") or [""]
+    ending = "ForSequenceClassification" if (path / MODULES).is_file() else ("ForSequenceClassification", "ForCausalLM")
+    return "reranker" if str(names[0]).endswith(ending) else "embedder"
 
 
 def _outputs(path: Path) -> tuple[Output, ...]:

@@ -23,7 +23,9 @@ def used(name: str) -> bool:
     return not name.startswith(_UNUSED) and name not in _TABLES
 
 
-def fingerprint(folder: Path, tensors: Mapping[str, NDArray[Any]], settings: Mapping[str, object]) -> str:
+def fingerprint(
+    folder: Path, tensors: Mapping[str, NDArray[Any]], settings: Mapping[str, object], *, heads: bool = False
+) -> str:
     """Hash a checkpoint.
 
     Args:
@@ -31,6 +33,7 @@ def fingerprint(folder: Path, tensors: Mapping[str, NDArray[Any]], settings: Map
             a publisher left switched on.
         tensors: by canonical name; those that the graph uses are hashed as fp32.
         settings: pooling, document template, dimension.
+        heads: whether task heads are hashed too, as rerankers need them.
 
     Returns:
         Hex sha256.
@@ -40,15 +43,15 @@ def fingerprint(folder: Path, tensors: Mapping[str, NDArray[Any]], settings: Map
     record = home() / "fingerprints" / f"{hashlib.sha256(str(folder.resolve()).encode()).hexdigest()[:32]}.json"
     cached = _read(record)
     if cached.get("files") != state:
-        cached = {"files": state, "contents": _contents(folder, tensors)}
+        cached = {"files": state, "contents": _contents(folder, tensors, heads)}
         _write(record, cached)
     whole = json.dumps([cached["contents"], settings], sort_keys=True)
     return hashlib.sha256(whole.encode()).hexdigest()
 
 
-def _contents(folder: Path, tensors: Mapping[str, NDArray[Any]]) -> str:
+def _contents(folder: Path, tensors: Mapping[str, NDArray[Any]], heads: bool) -> str:
     digest = hashlib.sha256()
-    for name in sorted(filter(used, tensors)):
+    for name in sorted(name for name in tensors if heads or used(name)):
         tensor = np.ascontiguousarray(tensors[name], np.float32)
         digest.update(f"{name}{tensor.shape}".encode())
         digest.update(tensor.data)

@@ -79,6 +79,19 @@ class Tokenizer:
         """Ids of texts without special tokens and without any cut, for inputs that are put together of several."""
         return [[token for encoding in encodings for token in encoding.ids] for encodings in self._encodings(texts)]
 
+    def pair_affixes(self) -> tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...]]:
+        """The special tokens before, between and after two texts."""
+        whole = self._inner.encode("a", "a").ids
+        bare = self._inner.encode("a", add_special_tokens=False).ids
+        first, second = (i for i in range(len(whole)) if whole[i : i + len(bare)] == bare)
+        end = len(bare)
+        return tuple(whole[:first]), tuple(whole[first + end : second]), tuple(whole[second + end :])
+
+    def id_of(self, token: str | None) -> int | None:
+        """A token's id; None for one that there is not."""
+        found = None if token is None else self._inner.token_to_id(token)
+        return None if found is None else int(found)
+
     def count(self, text: str) -> int:
         """How many tokens a text has, special tokens included, without any cut."""
         return self.encode([text])[0].count

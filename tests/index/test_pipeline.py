@@ -11,9 +11,10 @@ import numpy as np
 import pytest
 
 from beige.documents.reader import Reader
-from beige.errors import InputError, LockedError, NotFiniteError
+from beige.errors import InputError, LockedError, NotFiniteError, StoreError
 from beige.index import Index
 from beige.index.report import Change
+from beige.index.sqlite_store import SqliteStore
 from beige.search import Searcher
 from tests.standin import StandIn
 
@@ -316,6 +317,30 @@ def test_an_error_of_the_caller_ends_the_run(here: Path, embedder: StandIn) -> N
         with pytest.raises(ZeroDivisionError):
             index.add(".", tell=lambda change: 1 / 0)
         assert index.count() == (1, 1), "it was stored before it was told"
+
+
+def test_an_error_of_the_store_ends_the_run_and_what_was_told_stays(
+    here: Path, embedder: StandIn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("beige.index.pipeline.FIRST_WINDOW", 1)
+    monkeypatch.setattr("beige.index.pipeline.SMALLEST_WINDOW", 1)
+    monkeypatch.setattr("beige.index.pipeline.WINDOW_SECONDS", 0)
+    for number in range(50):
+        write(here / f"{number:02}.md", f"text {number}")
+    upsert = SqliteStore.upsert
+    calls = iter(range(3))
+
+    def full(store: SqliteStore, entries) -> None:
+        if next(calls, None) is None:
+            raise StoreError("the disk is full")
+        upsert(store, entries)
+
+    monkeypatch.setattr(SqliteStore, "upsert", full)
+    told: list[str] = []
+    with Index.open("../index", embedder) as index, pytest.raises(StoreError, match="the disk is full"):
+        index.add(".", tell=lambda change: told.append(change.source))
+    assert len(told) == 3
+    assert set(contents()) == set(told)
 
 
 def test_an_interrupt_does_not_wait_for_a_slow_file(

@@ -11,13 +11,11 @@ class Encoder:
 
     Attributes:
         shifted: whether positions begin after the padding id, not at 0.
-        segments: whether a pair's passage has a token type of its own, 1.
         classifier: the layers that score a pair by its first token's state: the one within, which a tanh follows, and
             the last.
     """
 
     shifted: bool
-    segments: bool
     classifier: tuple[str, str]
 
     def first_position(self, config: Mapping[str, Any]) -> int:
@@ -25,11 +23,14 @@ class Encoder:
         return int(config.get("pad_token_id", 1)) + 1 if self.shifted else 0
 
 
-_ROBERTA = Encoder(shifted=True, segments=False, classifier=("classifier.dense", "classifier.out_proj"))
+_ROBERTA = Encoder(shifted=True, classifier=("classifier.dense", "classifier.out_proj"))
 
 ENCODERS: Mapping[str, Encoder] = {
-    "bert": Encoder(shifted=False, segments=True, classifier=("pooler.dense", "classifier")),
+    "bert": Encoder(shifted=False, classifier=("pooler.dense", "classifier")),
     "roberta": _ROBERTA,
     "xlm-roberta": _ROBERTA,
 }
 """By `model_type` of the configuration."""
+
+WORDS = 4096
+"""Words of the vocabulary whose logits are held at once."""

@@ -123,7 +123,7 @@ class Encoder:
             for kind, count in rows.items()
         )
         first = self._architecture.first_position(self._config)
-        typed = pairs and self._architecture.segments
+        typed = pairs and len(kinds) > 1
         shifts = np.asarray(positions[first:], np.float32) + (0 if typed else np.asarray(kinds[0], np.float32))
         table = self._weights.constant(shifts)
         x = ops.add(

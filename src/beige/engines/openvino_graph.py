@@ -12,19 +12,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from beige._openvino import ops, ov
-from beige.engines.encoders import ENCODERS
+from beige.engines.encoders import ENCODERS, WORDS
 from beige.engines.openvino_encoder import Encoded, Encoder, Inputs
 from beige.engines.openvino_weights import Weights, first, ints
 from beige.errors import EngineError
 from beige.models.card import MCLS_STRIDE, SPLADE
 from beige.models.checkpoint import Checkpoint
-from beige.models.heads import Head, open_head, present_heads
+from beige.models.heads import FILES, Head, open_head
 
 if TYPE_CHECKING:
     from beige.engines.openvino_weights import Node
-
-_WORDS = 4096
-"""Words of the vocabulary whose logits are held at once: a batch's logits of all words would be its largest array."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +78,9 @@ def _vectors(checkpoint: Checkpoint, encoder: Encoder, weights: Weights, inputs:
         raise EngineError(
             f"{checkpoint.name}: the OpenVINO engine has no pooling {checkpoint.pooling!r}, only {covered}"
         )
-    heads = {output: open_head(checkpoint.path, output, encoder.hidden) for output in present_heads(checkpoint.path)}
+    heads = {
+        output: open_head(checkpoint.path, output, encoder.hidden) for output in FILES if output in checkpoint.outputs
+    }
     rows = None
     if checkpoint.pooling == "cls":
         rows = inputs.get("rows", 1) if heads else ints(1)
@@ -107,7 +106,8 @@ def _words(checkpoint: Checkpoint, encoder: Encoder, weights: Weights, encoded: 
     """A weight for each word of the vocabulary, by the masked-language head, (b, v).
 
     Formal et al. 2021, https://arxiv.org/abs/2109.10086: the maximum over tokens of log(1 + relu(logit)). Both grow
-    with the logit, so the maximum is taken first.
+    with the logit, so the maximum is taken first, and of a part of the vocabulary at a time, for a batch's logits of
+    all words would be its largest array.
     """
     head, count = "cls.predictions", int(checkpoint.config["vocab_size"])
     states = encoder.activation(
@@ -122,9 +122,9 @@ def _words(checkpoint: Checkpoint, encoder: Encoder, weights: Weights, encoded: 
     )
     bias = weights.tensor(f"{head}.bias", count)
     parts = [
-        ops.reduce_max(weights.layer(states, matrix[at : at + _WORDS], bias[at : at + _WORDS]), ints(1))
-        for at in range(0, count, _WORDS)
-    ]  # each (b, up to _WORDS)
+        ops.reduce_max(weights.layer(states, matrix[at : at + WORDS], bias[at : at + WORDS]), ints(1))
+        for at in range(0, count, WORDS)
+    ]  # each (b, up to WORDS)
     logs = SPLADE[checkpoint.pooling]
     return reduce(lambda x, _: ops.log(ops.add(x, np.float32(1))), range(logs), ops.relu(ops.concat(parts, 1)))
 

@@ -11,6 +11,7 @@ from typing import Any
 import torch
 import torch.nn.functional as F  # noqa: N812
 
+from beige.engines.encoders import ENCODERS
 from beige.engines.torch_weights import LayerNorm, Weights
 from beige.errors import EngineError
 from beige.models.checkpoint import Checkpoint
@@ -23,8 +24,6 @@ ACTIVATIONS: Mapping[str, Callable[[torch.Tensor], torch.Tensor]] = {
     "silu": F.silu,
 }
 """By the configuration's `hidden_act`."""
-
-ARCHITECTURES = ("bert", "xlm-roberta", "roberta")
 
 
 class Encoder:
@@ -57,9 +56,8 @@ class Encoder:
             kind: weights.take(f"embeddings.{kind}_embeddings.weight", count, hidden) for kind, count in rows.items()
         }
         self._words, self._positions, self._types = tables["word"], tables["position"], tables["token_type"]
-        # RoBERTa's positions begin after the padding id.
-        self._first = 0 if checkpoint.architecture == "bert" else int(config.get("pad_token_id", 1)) + 1
-        self._norm = _norm(weights, "embeddings.LayerNorm", config)
+        self._first = ENCODERS[checkpoint.architecture].first_position(config)
+        self._norm = norm(weights, "embeddings.LayerNorm", config)
         self._layers = [
             _Layer(weights, f"encoder.layer.{number}", config) for number in range(int(config["num_hidden_layers"]))
         ]
@@ -98,10 +96,10 @@ class _Layer:
             for part in ("query", "key", "value")
         )
         self._mixed = weights.linear(f"{name}.attention.output.dense", hidden, hidden, bias=True)
-        self._norm = _norm(weights, f"{name}.attention.output.LayerNorm", config)
+        self._norm = norm(weights, f"{name}.attention.output.LayerNorm", config)
         self._inner = weights.linear(f"{name}.intermediate.dense", inner, hidden, bias=True)
         self._outer = weights.linear(f"{name}.output.dense", hidden, inner, bias=True)
-        self._last_norm = _norm(weights, f"{name}.output.LayerNorm", config)
+        self._last_norm = norm(weights, f"{name}.output.LayerNorm", config)
 
     def __call__(self, asking: torch.Tensor, asked: torch.Tensor, mask: torch.Tensor | None) -> torch.Tensor:
         query, key, value = (
@@ -113,7 +111,8 @@ class _Layer:
         return self._last_norm(self._outer(self._activation(self._inner(x))) + x)
 
 
-def _norm(weights: Weights, name: str, config: Mapping[str, Any]) -> LayerNorm:
+def norm(weights: Weights, name: str, config: Mapping[str, Any]) -> LayerNorm:
+    """A layer normalisation of the configuration's width."""
     hidden = int(config["hidden_size"])
     epsilon = float(config.get("layer_norm_eps", 1e-12))
     return LayerNorm(weights.take(f"{name}.weight", hidden), weights.take(f"{name}.bias", hidden), epsilon)

@@ -3,12 +3,12 @@
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 
-import numpy as np
 import torch
 
 from beige.engines.batches import Batch, batches, in_order, pack, pad
-from beige.engines.engine import Exits, Raw, not_finite
+from beige.engines.engine import Exits, Raw
 from beige.engines.precision import Choice
+from beige.engines.results import by_text
 from beige.engines.torch_models import Outputs, open_model
 from beige.engines.torch_weights import Weights
 from beige.errors import EngineError
@@ -19,9 +19,6 @@ BUDGETS: Mapping[str, int] = {"cpu": 1024, "cuda": 1 << 15}
 """Tokens of a batch, padding included, to begin with; half as many each time the device's memory does not suffice."""
 
 DTYPES: Mapping[str, torch.dtype] = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
-
-_SKIPPED: Mapping[str, int] = {"sparse": 0, "multi": 1}
-"""The outputs that have a row for each token, and how many tokens at the start have none."""
 
 
 class TorchEngine:
@@ -107,15 +104,7 @@ class TorchEngine:
 
     def _land(self, batch: Batch, given: Outputs) -> Iterator[tuple[int, Raw]]:
         arrays = {output: tensor.cpu().numpy() for output, tensor in given.items()}
-        for row, (place, text) in enumerate(zip(batch.positions, batch.texts, strict=True)):
-            raw = {}
-            for output, array in arrays.items():
-                skipped = _SKIPPED.get(output)
-                numbers = array[row] if skipped is None else array[row, : len(text.ids) - skipped]
-                if not np.isfinite(numbers).all():
-                    raise not_finite(place, self._checkpoint, self.choice)
-                raw[output] = numbers
-            yield place, raw
+        yield from by_text(batch, arrays, self._checkpoint, self.choice)
 
 
 def _parts(batch: Batch, budget: int) -> deque[Batch]:

@@ -9,20 +9,23 @@ from collections.abc import Callable, Mapping
 import torch
 import torch.nn.functional as F  # noqa: N812
 
-from beige.engines import torch_decoder, torch_encoder, torch_exits
+from beige.engines import torch_decoder, torch_exits
 from beige.engines.batches import Batch
+from beige.engines.encoders import ENCODERS, WORDS
 from beige.engines.engine import Exits
 from beige.engines.torch_decoder import Decoder
-from beige.engines.torch_encoder import Encoder
+from beige.engines.torch_encoder import ACTIVATIONS, Encoder, norm
 from beige.engines.torch_exits import ExitModel
 from beige.engines.torch_weights import Linear, Weights
 from beige.errors import EngineError, UsageError
+from beige.models.card import MCLS_STRIDE, SPLADE
 from beige.models.checkpoint import Checkpoint
 from beige.models.heads import FILES, open_head
 from beige.values import Output
 
 Outputs = Mapping[str, torch.Tensor]
-"""By output, float32, texts first: "dense" (b, h), "sparse" (b, t), "multi" (b, t - 1, o), "score" (b, e)."""
+"""By output, float32, texts first: "dense" (b, h), "sparse" (b, t), "multi" (b, t - 1, o), "words" (b, v),
+"score" (b, e)."""
 
 Model = Callable[[Batch, torch.Tensor, torch.Tensor, tuple[str, ...]], Outputs]
 """A batch, its ids (b, t) padded at the right, its lengths (b,) and what is asked for, to what is asked for."""
@@ -41,11 +44,11 @@ def open_model(checkpoint: Checkpoint, weights: Weights, exits: Exits | None) ->
         return ExitModel(checkpoint, weights, exits or Exits())
     if exits is not None:
         raise UsageError(f"{checkpoint.name} scores after its last layer alone: it takes no layers and no compression")
-    if architecture in torch_encoder.ARCHITECTURES:
+    if architecture in ENCODERS:
         return EncoderModel(checkpoint, weights)
     if architecture in torch_decoder.ARCHITECTURES:
         return DecoderModel(checkpoint, weights)
-    known = (*torch_encoder.ARCHITECTURES, *torch_decoder.ARCHITECTURES)
+    known = (*ENCODERS, *torch_decoder.ARCHITECTURES)
     raise EngineError(f"{checkpoint.name}: PyTorch has no architecture {architecture!r} here, only {', '.join(known)}")
 
 
@@ -55,16 +58,16 @@ class EncoderModel:
     def __init__(self, checkpoint: Checkpoint, weights: Weights) -> None:
         self._checkpoint = checkpoint
         self._encoder = Encoder(checkpoint, weights)
-        self._heads = {output: _head(checkpoint, output, weights) for output in FILES if output in checkpoint.outputs}
+        heads = FILES if checkpoint.pooling not in SPLADE else ()
+        self._heads = {output: _head(checkpoint, output, weights) for output in heads if output in checkpoint.outputs}
         self._classifier = _classifier(checkpoint, weights)
+        self._words = WordHead(checkpoint, weights) if checkpoint.pooling in SPLADE else None
 
     def __call__(
         self, batch: Batch, ids: torch.Tensor, lengths: torch.Tensor, outputs: tuple[str, ...]
     ) -> dict[str, torch.Tensor]:
         """See `Model`."""
-        first_only = not any(
-            output in self._heads or (output == "dense" and self._checkpoint.pooling != "cls") for output in outputs
-        )
+        first_only = outputs == ("score",) or (outputs == ("dense",) and self._checkpoint.pooling == "cls")
         hidden = self._encoder(ids, lengths, _types(batch, ids), first_only=first_only)  # (b, t or 1, h)
         return {output: self._give(output, hidden, lengths) for output in outputs}
 
@@ -79,7 +82,39 @@ class EncoderModel:
             case "score" if self._classifier:
                 within, out = self._classifier
                 return out(within(hidden[:, 0]).tanh()).float()
+            case "words" if self._words:
+                # Padding repeats the first token, which changes no maximum.
+                real = torch.arange(hidden.shape[1], device=hidden.device) < lengths[:, None]  # (b, t)
+                return self._words(torch.where(real[..., None], hidden, hidden[:, :1]))
         raise EngineError(f"{self._checkpoint.name} gives no output {output!r}")
+
+
+class WordHead:
+    """BERT's masked-language head as SPLADE uses it, https://arxiv.org/abs/2109.10086.
+
+    The maximum over tokens of log(1 + relu(logit)): both grow with the logit, so the maximum is taken first, and of a
+    part of the vocabulary at a time, for a batch's logits of all words would be its largest array.
+    """
+
+    def __init__(self, checkpoint: Checkpoint, weights: Weights) -> None:
+        config, head = checkpoint.config, "cls.predictions"
+        hidden, count = int(config["hidden_size"]), int(config["vocab_size"])
+        self._transform = weights.linear(f"{head}.transform.dense", hidden, hidden, bias=True)
+        self._activation = ACTIVATIONS[config.get("hidden_act", "gelu")]
+        self._norm = norm(weights, f"{head}.transform.LayerNorm", config)
+        tied = f"{head}.decoder.weight" not in weights
+        matrix = weights.take("embeddings.word_embeddings.weight" if tied else f"{head}.decoder.weight", count, hidden)
+        bias = weights.take(f"{head}.bias", count)
+        self._parts = [Linear(matrix[at : at + WORDS], bias[at : at + WORDS]) for at in range(0, count, WORDS)]
+        self._logs = SPLADE[checkpoint.pooling]
+
+    def __call__(self, states: torch.Tensor) -> torch.Tensor:
+        """(b, t, h) to (b, v)."""
+        states = self._norm(self._activation(self._transform(states)))  # (b, t, h)
+        words = torch.cat([part(states).amax(1) for part in self._parts], 1).relu().float()  # (b, v)
+        for _ in range(self._logs):
+            words = words.log1p()
+        return words
 
 
 class DecoderModel:
@@ -122,7 +157,10 @@ def _pool(hidden: torch.Tensor, lengths: torch.Tensor, pooling: str) -> torch.Te
             return hidden[:, 0]
         case "last":
             return hidden[torch.arange(len(hidden), device=hidden.device), lengths - 1]
-    real = torch.arange(hidden.shape[1], device=hidden.device) < lengths[:, None]  # (b, t)
+    places = torch.arange(hidden.shape[1], device=hidden.device)  # (t,)
+    real = places < lengths[:, None]  # (b, t)
+    if pooling == "mcls":  # the last token is EOS wherever it stands
+        real = (places % (MCLS_STRIDE + 1) == 0) & (places < lengths[:, None] - 1)
     # The unit length makes the sum as good as the mean.
     return (hidden.float() * real[..., None]).sum(1)
 
@@ -148,11 +186,7 @@ def _head(checkpoint: Checkpoint, output: Output, weights: Weights) -> Linear:
 def _classifier(checkpoint: Checkpoint, weights: Weights) -> tuple[Linear, Linear] | None:
     """What scores a pair: two layers, which BERT and RoBERTa call by different names; None where there are none."""
     hidden = int(checkpoint.config["hidden_size"])
-    within, out = (
-        ("pooler.dense", "classifier")
-        if checkpoint.architecture == "bert"
-        else ("classifier.dense", "classifier.out_proj")
-    )
+    within, out = ENCODERS[checkpoint.architecture].classifier
     if f"{out}.weight" not in weights:
         return None
     return weights.linear(within, hidden, hidden, bias=True), weights.linear(out, 1, hidden, bias=True)

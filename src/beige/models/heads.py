@@ -17,13 +17,6 @@ ENDINGS = (".safetensors", ".pt")
 """The preferred first."""
 
 
-def present_heads(folder: Path) -> tuple[Output, ...]:
-    """The outputs whose heads a folder holds."""
-    return tuple(
-        output for output, stem in FILES.items() if any((folder / f"{stem}{ending}").is_file() for ending in ENDINGS)
-    )
-
-
 class Head(NamedTuple):
     """A linear layer: `x W^T + b`."""
 

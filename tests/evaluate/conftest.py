@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from beige.evaluate.cache import Cache
-from tests.evaluate import providers
+from beige.evaluate.run import Settings
+from tests.evaluate import providers, sets
 
 
 @pytest.fixture
@@ -26,3 +27,15 @@ def cache(tmp_path: Path) -> Iterator[Cache]:
     """An empty cache."""
     with Cache(tmp_path / "cache.sqlite") as cache:
         yield cache
+
+
+@pytest.fixture
+def beir(tmp_path: Path) -> Path:
+    """A small BEIR folder, see `tests.evaluate.sets`."""
+    return sets.write(tmp_path / "waters")
+
+
+@pytest.fixture
+def settings(cache: Cache) -> Settings:
+    """Settings over an empty cache."""
+    return Settings(cache)

@@ -3,6 +3,7 @@
 import base64
 import hashlib
 import json
+import subprocess
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -27,7 +28,7 @@ class Refusal:
 
 @dataclass
 class State:
-    """What the server does, and what was asked of it."""
+    """What the server does, and what was asked of it; the victim is killed before that many requests are answered."""
 
     url: str = ""
     refusals: list[Refusal] = field(default_factory=list)
@@ -35,6 +36,8 @@ class State:
     usage: bool = True
     base64: bool = True
     asked: list[dict[str, Any]] = field(default_factory=list)
+    kill_after: int | None = None
+    victim: subprocess.Popen[bytes] | None = None
 
     @property
     def texts(self) -> list[str]:
@@ -111,6 +114,8 @@ class _Handler(BaseHTTPRequestHandler):
         if self.headers["authorization"] != f"Bearer {KEY}":
             return self._send(401, error("Incorrect API key provided"))
         self.state.asked.append(body)
+        if self.state.kill_after == len(self.state.asked) and self.state.victim is not None:
+            self.state.victim.kill()
         return self._send(200, answer(self.state, body))
 
     def _send(self, status: int, body: Any, headers: dict[str, str] | None = None) -> None:

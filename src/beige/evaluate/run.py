@@ -246,7 +246,7 @@ def _pairs(system: System, data: Pairs, measures: Sequence[str], settings: Setti
     vectors = shortened(embedded.vectors, system.dimensions)
     kept = STORAGES[system.vectors](vectors)
     cosines = np.einsum("nd,nd->n", vectors[: len(data)], kept.vectors[len(data) :]).astype(np.float64)  # (n,)
-    if np.ptp(cosines) == 0:
+    if np.ptp(cosines) < 1e-6:  # rounding alone
         raise InputError(f"{system.name} finds all pairs of {data.name} equally alike, so that nothing correlates")
     rows = {"Pearson": (cosines, data.scores), "Spearman": (ranks(cosines), ranks(data.scores))}
     figures = {

@@ -4,12 +4,13 @@ Their tensors are scaled so that outputs differ between texts, as in `checkpoint
 """
 
 import json
+import string
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from safetensors.numpy import load_file, save_file
-from tokenizers import Tokenizer, models, pre_tokenizers, processors
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors
 
 from tests.checkpoints import HAN, LETTERS, WORDS, bert_tensors, tiny_bert, write_json, write_sentence_transformers
 
@@ -18,10 +19,11 @@ SPECIAL = ["<s>", "<pad>", "</s>", "<unk>"]
 
 def unigram_tokenizer() -> Tokenizer:
     """A Unigram tokenizer as XLM-RoBERTa's: `<s> text </s>`, pairs with two `</s>` between."""
-    pieces = [*SPECIAL, "▁", *("▁" + word for word in WORDS), *LETTERS, *HAN, "<mask>"]
+    pieces = [*SPECIAL, "▁", *("▁" + word for word in WORDS), *LETTERS, *string.ascii_uppercase, *HAN, "<mask>"]
     scores = {piece: -1.0 - number / len(pieces) for number, piece in enumerate(dict.fromkeys(pieces))}
     tokenizer = Tokenizer(models.Unigram(list(scores.items()), unk_id=SPECIAL.index("<unk>"), byte_fallback=False))
-    tokenizer.pre_tokenizer = pre_tokenizers.Metaspace()
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence([pre_tokenizers.WhitespaceSplit(), pre_tokenizers.Metaspace()])
+    tokenizer.decoder = decoders.Metaspace()
     tokenizer.add_special_tokens([*SPECIAL, "<mask>"])
     tokenizer.post_processor = processors.TemplateProcessing(
         single="<s> $A </s>",
@@ -65,7 +67,7 @@ def tiny_m3(folder: Path, *, max_tokens: int = 128, seed: int = 0) -> Path:
     hidden = config["hidden_size"]
     for file, rows in (("sparse_linear.pt", 1), ("colbert_linear.pt", hidden)):
         weight = (random.standard_normal((rows, hidden)) * 1.5 / hidden**0.5).astype(np.float32)
-        bias = (random.standard_normal(rows) * 0.1).astype(np.float32)
+        bias = (random.standard_normal(rows) * 0.1 + (rows == 1)).astype(np.float32)  # most words weigh something
         torch.save({"weight": torch.from_numpy(weight), "bias": torch.from_numpy(bias)}, folder / file)
     write_sentence_transformers(folder, hidden, "cls", max_tokens)
     return folder
@@ -120,7 +122,7 @@ def _write(folder: Path, config: dict[str, Any], tokenizer: Tokenizer, max_token
     write_json(
         folder / "tokenizer_config.json",
         {
-            "tokenizer_class": "PreTrainedTokenizerFast",
+            "tokenizer_class": "XLMRobertaTokenizer",
             "model_max_length": max_tokens,
             "bos_token": "<s>",
             "cls_token": "<s>",
@@ -129,5 +131,6 @@ def _write(folder: Path, config: dict[str, Any], tokenizer: Tokenizer, max_token
             "pad_token": "<pad>",
             "unk_token": "<unk>",
             "mask_token": "<mask>",
+            "model_input_names": ["input_ids", "attention_mask"],
         },
     )

@@ -36,6 +36,7 @@ class State:
     usage: bool = True
     base64: bool = True
     asked: list[dict[str, Any]] = field(default_factory=list)
+    chats: list[dict[str, Any]] = field(default_factory=list)
     kill_after: int | None = None
     victim: subprocess.Popen[bytes] | None = None
 
@@ -90,11 +91,18 @@ def _cohere(state: State, body: dict[str, Any]) -> dict[str, Any]:
     }
 
 
+def _chat(state: State, body: dict[str, Any]) -> dict[str, Any]:
+    message = {"role": "assistant", "content": ' "What turns the wheel?"\n'}
+    return {"object": "chat.completion", "model": body["model"], "choices": [{"index": 0, "message": message}]}
+
+
+def _openai_error(said: str) -> dict[str, Any]:
+    return {"error": {"message": said, "type": "invalid_request_error", "param": None, "code": None}}
+
+
 _SHAPES = {
-    "/v1/embeddings": (
-        _openai,
-        lambda said: {"error": {"message": said, "type": "invalid_request_error", "param": None, "code": None}},
-    ),
+    "/v1/chat/completions": (_chat, _openai_error),
+    "/v1/embeddings": (_openai, _openai_error),
     "/v2/embed": (_cohere, lambda said: {"id": "x", "message": said}),
     "/voyage/embeddings": (_voyage, lambda said: {"detail": said}),
 }
@@ -113,6 +121,9 @@ class _Handler(BaseHTTPRequestHandler):
             return self._send(refusal.status, said, refusal.headers)
         if self.headers["authorization"] != f"Bearer {KEY}":
             return self._send(401, error("Incorrect API key provided"))
+        if "messages" in body:
+            self.state.chats.append(body)
+            return self._send(200, answer(self.state, body))
         self.state.asked.append(body)
         if self.state.kill_after == len(self.state.asked) and self.state.victim is not None:
             self.state.victim.kill()

@@ -24,6 +24,7 @@ CAVEAT = (
 
 _WORDS = (3, 24)  # the fewest and the most of a query that spaces its words
 _CHARACTERS = (6, 160)  # of any query
+_LINE = 2000  # characters of a line that are looked at
 _LEFT = 80  # characters that a passage must have without what is held out
 
 _DEFINITION = re.compile(
@@ -109,7 +110,7 @@ def candidates(key: str, passage: Passage) -> Iterator[Candidate]:
             yield Candidate("heading", headings[-1], key, Record(" > ".join(headings[:-1]), body))
     for sentence in _sentences(passage.text):
         rest = passage.text.replace(sentence, " ", 1)
-        if len(rest) < _LEFT:
+        if rest == passage.text or len(rest) < _LEFT:  # it had a lone surrogate, or was nearly all there is
             continue
         plain = sentence.strip("#*>- \t\n")
         if {"|", "`"} & set(plain):  # a row of a table, code
@@ -192,9 +193,10 @@ def _fits(query: str) -> bool:
     return _CHARACTERS[0] <= characters <= _CHARACTERS[1] and (not spaced or _WORDS[0] <= words <= _WORDS[1])
 
 
-def _sentences(text: str) -> Sequence[str]:
+def _sentences(text: str) -> Iterator[str]:
     from sentencex import segment
 
-    return [
-        sentence.strip() for line in text.splitlines() for sentence in segment("en", line[:2000]) if sentence.strip()
-    ]
+    for line in text.splitlines():
+        # The splitter takes UTF-8 alone, and is quadratic in one long line.
+        plain = line[:_LINE].encode("utf-8", "replace").decode("utf-8")
+        yield from (stripped for sentence in segment("en", plain) if (stripped := sentence.strip()))

@@ -7,21 +7,23 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 from beige.errors import CheckpointError, ModelNotFoundError
-from beige.models.card import Kind, ModelCard, Pooling
+from beige.models.card import SPLADE, Kind, ModelCard, Pooling
 from beige.models.catalogue import find_card
 from beige.models.fingerprint import fingerprint
-from beige.models.layout import CONFIG, MODULES, TOKENIZER, read_json, read_settings
+from beige.models.heads import FILES, head_file
+from beige.models.layout import CONFIG, TOKENIZER, read_json, read_settings
+from beige.models.modules import MODULES
 from beige.models.pull import folder_named, known, present
 from beige.models.pull import pull as fetch
-from beige.models.tensors import open_tensors
+from beige.models.tensors import WEIGHTS, open_file, open_tensors
 from beige.models.tokenizer import Tokenizer
-from beige.values import Output, Role
+from beige.values import Floats, Output, Role
 
 _PLAIN: Mapping[Role, str] = {"query": "{text}", "document": "{text}"}
-_HEADS: Mapping[str, Output] = {"sparse_linear": "sparse", "colbert_linear": "multi"}
 DECODERS = ("mistral", "qwen2", "qwen3", "gemma", "gemma2", "cost_wise_gemma", "minicpm")
 """The architectures of language models' kind."""
 
@@ -43,6 +45,8 @@ class Checkpoint:
         outputs: what it gives.
         templates: by role, a `str.format` string with `{text}` (and `{task}`).
         kind: embedder or reranker.
+        query_table: the folder of a table of weights by which queries are embedded without the model, as documents'
+            models of learned sparse retrieval have it.
     """
 
     path: Path
@@ -55,6 +59,7 @@ class Checkpoint:
     outputs: tuple[Output, ...]
     templates: Mapping[Role, str]
     kind: Kind
+    query_table: Path | None = None
 
     @property
     def architecture(self) -> str:
@@ -78,7 +83,9 @@ class Checkpoint:
             "template": self.templates["document"],
             "dimension": self.dimension,
         }
-        return fingerprint(self.path, self.tensors(), settings, heads=self.kind == "reranker")
+        heads = () if self.pooling in SPLADE else [head_file(self.path, name) for name in FILES if name in self.outputs]
+        within = self.kind == "reranker" or self.pooling in SPLADE
+        return fingerprint(self.path, self.tensors(), settings, heads=heads, heads_within=within)
 
     def tensors(self) -> Mapping[str, NDArray[Any]]:
         """Every tensor by canonical name ("encoder.layer.0.output.dense.weight"), mapped from disk.
@@ -89,6 +96,22 @@ class Checkpoint:
             CheckpointError: a safetensors file is missing or damaged.
         """
         return open_tensors(self.path, ("bert.", "roberta.", "model."))
+
+    def query_weights(self) -> Floats | None:
+        """The weight of each word in a query, float32, (v,); None where queries go through the model.
+
+        Raises:
+            CheckpointError: the table's file is missing or damaged, or of another vocabulary.
+        """
+        if self.query_table is None:
+            return None
+        file, rows = self.query_table / WEIGHTS, _count(self.path, self.config, "vocab_size")
+        if not file.is_file():
+            raise CheckpointError(f"{self.query_table} lacks {WEIGHTS}, the weights of queries: pull it again")
+        table = open_file(file).get("weight")
+        if table is None or table.ndim != 1 or len(table) > rows:
+            raise CheckpointError(f"{file} holds no weights of the model's {rows} words: pull the checkpoint again")
+        return np.asarray(table, np.float32)
 
     def tokenizer(self) -> Tokenizer:
         """The tokenizer, without truncation and padding of its own.
@@ -120,12 +143,12 @@ def open_folder(path: Path, card: ModelCard | None = None) -> Checkpoint:
     Raises:
         CheckpointError: `config.json` is missing, or a file is damaged or asks for what Beige does not run.
     """
-    config = read_json(path / CONFIG)
+    said = read_settings(path)
+    config = read_json(said.backbone / CONFIG)
     if not isinstance(config.get("model_type"), str):
-        raise CheckpointError(f"{path} is no checkpoint: its {CONFIG} is missing or names no model_type")
+        raise CheckpointError(f"{said.backbone} is no checkpoint: its {CONFIG} is missing or names no model_type")
     dimension = _count(path, config, "hidden_size")
     card = card or _card_of(path, config["model_type"], dimension)
-    said = read_settings(path)
     known: dict[str, Any] = {"pooling": None, "max_tokens": None}
     if card:
         known = {"pooling": card.pooling, "max_tokens": card.max_tokens}
@@ -142,16 +165,17 @@ def open_folder(path: Path, card: ModelCard | None = None) -> Checkpoint:
             _warn(f"{path}: no file says how to pool; {pooling.upper()} is taken, as in the BGE family")
     positions = _positions(path, config)
     return Checkpoint(
-        path=path,
+        path=said.backbone,
         name=card.name if card else _name(path),
         card=card,
         config=config,
         pooling=pooling,
         dimension=dimension,
         max_tokens=min(said.max_tokens or known["max_tokens"] or positions, positions),
-        outputs=card.outputs if card else _outputs(path) if kind == "embedder" else (),
+        outputs=card.outputs if card else _outputs(path, pooling) if kind == "embedder" else (),
         templates={**_PLAIN, **(card.templates if card else {}), **said.templates},
         kind=kind,
+        query_table=said.query_table,
     )
 
 
@@ -218,9 +242,10 @@ def _kind(path: Path, config: Mapping[str, Any]) -> Kind:
     return "reranker" if str(names[0]).endswith(ending) else "embedder"
 
 
-def _outputs(path: Path) -> tuple[Output, ...]:
-    heads = (output for stem, output in _HEADS.items() if any(path.glob(f"{stem}.*")))
-    return ("dense", *heads)
+def _outputs(path: Path, pooling: Pooling) -> tuple[Output, ...]:
+    if pooling in SPLADE:
+        return ("sparse",)
+    return ("dense", *(output for output, stem in FILES.items() if any(path.glob(f"{stem}.*"))))
 
 
 @functools.cache

@@ -3,7 +3,7 @@
 import hashlib
 import json
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from beige.environment import home
 from beige.models.layout import TOKENIZER, read_json
-from beige.models.tensors import weight_files
+from beige.models.tensors import open_file, weight_files
 
 _UNUSED = ("pooler.", "cls.", "lm_head.", "classifier.")
 _TABLES = ("embeddings.position_ids", "embeddings.token_type_ids")
@@ -24,7 +24,12 @@ def used(name: str) -> bool:
 
 
 def fingerprint(
-    folder: Path, tensors: Mapping[str, NDArray[Any]], settings: Mapping[str, object], *, heads: bool = False
+    folder: Path,
+    tensors: Mapping[str, NDArray[Any]],
+    settings: Mapping[str, object],
+    *,
+    heads: Sequence[Path] = (),
+    heads_within: bool = False,
 ) -> str:
     """Hash a checkpoint.
 
@@ -33,28 +38,36 @@ def fingerprint(
             a publisher left switched on.
         tensors: by canonical name; those that the graph uses are hashed as fp32.
         settings: pooling, document template, dimension.
-        heads: whether task heads are hashed too, as rerankers need them.
+        heads: the files of heads beside the backbone.
+        heads_within: whether heads among the tensors are hashed too, as rerankers need them.
 
     Returns:
         Hex sha256.
     """
-    files = (*weight_files(folder), folder / TOKENIZER)
+    files = (*weight_files(folder), *heads, folder / TOKENIZER)
     state = {str(file.resolve()): [file.stat().st_size, file.stat().st_mtime_ns] for file in files}
     record = home() / "fingerprints" / f"{hashlib.sha256(str(folder.resolve()).encode()).hexdigest()[:32]}.json"
     cached = _read(record)
     if cached.get("files") != state:
-        cached = {"files": state, "contents": _contents(folder, tensors, heads)}
+        cached = {"files": state, "contents": _contents(folder, tensors, heads, heads_within)}
         _write(record, cached)
     whole = json.dumps([cached["contents"], settings], sort_keys=True)
     return hashlib.sha256(whole.encode()).hexdigest()
 
 
-def _contents(folder: Path, tensors: Mapping[str, NDArray[Any]], heads: bool) -> str:
+def _contents(folder: Path, tensors: Mapping[str, NDArray[Any]], heads: Sequence[Path], within: bool) -> str:
     digest = hashlib.sha256()
-    for name in sorted(name for name in tensors if heads or used(name)):
-        tensor = np.ascontiguousarray(tensors[name], np.float32)
+
+    def add(name: str, stored: NDArray[Any]) -> None:
+        tensor = np.ascontiguousarray(stored, np.float32)
         digest.update(f"{name}{tensor.shape}".encode())
         digest.update(tensor.data)
+
+    for name in sorted(name for name in tensors if within or used(name)):
+        add(name, tensors[name])
+    for file in heads:
+        for name, tensor in open_file(file).items():
+            add(f"{file.stem}.{name}", tensor)
     tokenizer = read_json(folder / TOKENIZER)
     kept = {key: value for key, value in tokenizer.items() if key not in {"version", "truncation", "padding"}}
     digest.update(json.dumps(kept, sort_keys=True).encode())

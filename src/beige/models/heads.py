@@ -36,12 +36,7 @@ def open_head(folder: Path, output: Output, hidden: int) -> Head:
         CheckpointError: the file is missing, damaged or hostile, or holds no linear layer of this size. The reference
             takes random numbers where the file is missing.
     """
-    places = [folder / f"{FILES[output]}{ending}" for ending in ENDINGS]
-    path = next((place for place in places if place.is_file()), None)
-    if path is None:
-        raise CheckpointError(
-            f"{folder} lacks {FILES[output]}.pt, without which it gives no output {output!r}: pull the checkpoint again"
-        )
+    path = head_file(folder, output)
     tensors = open_file(path)
     if tensors.keys() != {"weight", "bias"}:
         raise CheckpointError(f"{path} holds {', '.join(tensors) or 'nothing'}, not the weight and bias of one layer")
@@ -52,3 +47,18 @@ def open_head(folder: Path, output: Output, hidden: int) -> Head:
             f"{path} has a weight of shape {head.weight.shape}; for this checkpoint it must be ({rows}, {hidden})"
         )
     return head
+
+
+def head_file(folder: Path, output: Output) -> Path:
+    """The file of the head that gives an output.
+
+    Raises:
+        CheckpointError: there is none.
+    """
+    places = [folder / f"{FILES[output]}{ending}" for ending in ENDINGS]
+    path = next((place for place in places if place.is_file()), None)
+    if path is None:
+        raise CheckpointError(
+            f"{folder} lacks {FILES[output]}.pt, without which it gives no output {output!r}: pull the checkpoint again"
+        )
+    return path

@@ -9,13 +9,13 @@ from typing import Any
 
 from beige.errors import CheckpointError
 from beige.models.card import Pooling
+from beige.models.modules import BACKBONES, Modules, read_modules
 from beige.models.tensors import weight_files
 from beige.values import Role
 
 CONFIG = "config.json"
 TOKENIZER = "tokenizer.json"
 TOKENIZER_CONFIG = "tokenizer_config.json"
-MODULES = "modules.json"
 LENGTH = "sentence_bert_config.json"
 PROMPTS = "config_sentence_transformers.json"
 
@@ -30,7 +30,7 @@ POOLING_FLAGS: Mapping[str, str] = {
 """sentence-transformers' flags before version 5.4, and what it calls each mode since."""
 
 _POOLINGS: Mapping[str, Pooling] = {"cls": "cls", "mean": "mean", "lasttoken": "last"}
-_MODULES = {"Transformer", "Pooling", "Normalize"}
+_SPLADE: Mapping[str, Pooling] = {"relu": "splade", "log1p_relu": "splade-log"}
 _ROLES: Mapping[str, Role] = {"query": "query", "document": "document", "passage": "document", "corpus": "document"}
 _UNBOUNDED = 1_000_000  # tokenizers without a limit state 1e30
 
@@ -40,12 +40,17 @@ class Settings:
     """What a checkpoint's own files say; None and absent roles are what they leave open.
 
     Attributes:
+        backbone: the folder of the model's configuration, tokenizer and weights; the checkpoint's own but where a
+            router leads to several.
+        query_table: the folder of the weights of words that queries take without a model.
         pooling: from the pooling module's `config.json`.
         max_tokens: from `sentence_bert_config.json`, else `model_max_length` of the tokenizer's configuration.
         templates: by role, from the named prompts; an empty prompt says nothing, for sentence-transformers writes
             one for every model.
     """
 
+    backbone: Path
+    query_table: Path | None
     pooling: Pooling | None
     max_tokens: int | None
     templates: Mapping[Role, str]
@@ -89,7 +94,10 @@ def read_settings(folder: Path) -> Settings:
     Raises:
         CheckpointError: a file is damaged, or asks for a module or a pooling that Beige does not run.
     """
-    return Settings(_read_pooling(folder), _read_length(folder), _read_templates(folder))
+    modules = read_modules(folder)
+    backbone = modules.find(*BACKBONES) or folder
+    table = next((module.path for module in modules.query if module.kind == "SparseStaticEmbedding"), None)
+    return Settings(backbone, table, _read_pooling(modules), _read_length(backbone), _read_templates(folder))
 
 
 def _read_length(folder: Path) -> int | None:
@@ -114,22 +122,13 @@ def _read_templates(folder: Path) -> dict[Role, str]:
     }
 
 
-def _read_pooling(folder: Path) -> Pooling | None:
-    path = folder / MODULES
-    if not path.is_file():
+def _read_pooling(modules: Modules) -> Pooling | None:
+    if splade := modules.find("SpladePooling"):
+        return _read_splade(splade / CONFIG)
+    pooling = modules.find("Pooling")
+    if pooling is None:
         return None
-    try:
-        modules = {
-            module["type"].rpartition(".")[2]: folder / module["path"]
-            for module in json.loads(path.read_text(encoding="utf-8"))
-        }
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise CheckpointError(f"{path} is no list of modules ({error}): pull the checkpoint again") from error
-    if unknown := sorted(modules.keys() - _MODULES):
-        raise CheckpointError(f"{path} names the module {unknown[0]}, which Beige does not run")
-    if "Pooling" not in modules:
-        return None
-    file = modules["Pooling"] / CONFIG
+    file = pooling / CONFIG
     stated = read_json(file)
     flags = [mode for flag, mode in POOLING_FLAGS.items() if stated.get(flag)]
     modes = stated.get("pooling_mode", flags)
@@ -137,3 +136,11 @@ def _read_pooling(folder: Path) -> Pooling | None:
     if len(modes) != 1 or modes[0] not in _POOLINGS or not stated.get("include_prompt", True):
         raise CheckpointError(f"{file} asks for pooling by {' + '.join(modes) or 'nothing'}, which Beige does not run")
     return _POOLINGS[modes[0]]
+
+
+def _read_splade(file: Path) -> Pooling:
+    stated = read_json(file)
+    strategy, activation = stated.get("pooling_strategy", "max"), stated.get("activation_function", "relu")
+    if strategy != "max" or activation not in _SPLADE:
+        raise CheckpointError(f"{file} asks for pooling by {strategy} of {activation}, which Beige does not run")
+    return _SPLADE[activation]

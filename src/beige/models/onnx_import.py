@@ -16,7 +16,8 @@ import numpy as np
 
 from beige.errors import CheckpointError
 from beige.models.card import ModelCard
-from beige.models.layout import CONFIG, LENGTH, MODULES, POOLING_FLAGS, PROMPTS, TOKENIZER, TOKENIZER_CONFIG, read_json
+from beige.models.layout import CONFIG, LENGTH, POOLING_FLAGS, PROMPTS, TOKENIZER, TOKENIZER_CONFIG, read_json
+from beige.models.modules import MODULES
 from beige.models.tensors import WEIGHTS
 from beige.values import Floats
 

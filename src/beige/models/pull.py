@@ -13,6 +13,7 @@ from beige.models import hub, maven
 from beige.models.card import ModelCard
 from beige.models.catalogue import CATALOGUE, find_card, suggestion
 from beige.models.layout import CONFIG, TOKENIZER, is_whole, sha256
+from beige.models.modules import ROUTER
 
 _REPOSITORY = re.compile(r"[\w.-]+/[\w.-]+")
 _PATHS = ("/", "./", "../", "~")
@@ -58,7 +59,7 @@ def folder_named(name_or_path: str | Path) -> Path | None:
         if not path.is_dir():
             raise ModelNotFoundError(f"there is no folder {path}")
         return path
-    return path if (path / CONFIG).is_file() else None
+    return path if any((path / name).is_file() for name in (CONFIG, ROUTER)) else None
 
 
 def known(name: str) -> tuple[str, ModelCard | None]:

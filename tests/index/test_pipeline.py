@@ -10,12 +10,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from beige.documents.reader import Reader
 from beige.errors import InputError, LockedError, NotFiniteError, StoreError
 from beige.index import Index
 from beige.index.report import Change
 from beige.index.sqlite_store import SqliteStore
 from beige.search import Searcher
+from tests.documents import files
 from tests.standin import StandIn
 
 WORDS = "boundary layer flow heat wing engine plate pressure stone river mountain light speed water paper".split()
@@ -343,28 +343,21 @@ def test_an_error_of_the_store_ends_the_run_and_what_was_told_stays(
     assert set(contents()) == set(told)
 
 
-def test_an_interrupt_does_not_wait_for_a_slow_file(
-    here: Path, embedder: StandIn, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_interrupt_ends_a_slow_file_with_its_worker(here: Path, embedder: StandIn) -> None:
     write(here / "a.md", "one")
-    write(here / "b.md", "two")
-    read = Reader.read
-    forever = threading.Event()
-
-    def slow(reader: Reader, files):
-        yield next(read(reader, files))
-        forever.wait()
+    files.docx(here / "slow.docx", [(0, "z!" * 2_000_000)])
+    write(here / "z.md", "two")
+    begun = threading.active_count()
 
     def interrupt(change: Change) -> None:
+        assert change.source == "a.md"
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(Reader, "read", slow)
     with Index.open("../index", embedder) as index, pytest.raises(KeyboardInterrupt):
         index.add(".", tell=interrupt)
-    forever.set()
-    monkeypatch.undo()
-    monkeypatch.chdir(here)
-    assert add(embedder, ".") == {"added": ["b.md"], "unchanged": ["a.md"]}
+    assert threading.active_count() == begun, "nobody reads on"
+    (here / "slow.docx").unlink()
+    assert add(embedder, ".") == {"added": ["z.md"], "unchanged": ["a.md"]}
 
 
 def test_the_average_length_is_fixed_by_the_first_run_and_the_centroid_follows_the_chunks(

@@ -38,7 +38,6 @@ FIRST_WINDOW = 50_000  # characters, while the speed of the model is not known
 SMALLEST_WINDOW = 10_000
 WAITING = 4_000_000  # characters that may wait between two stages
 PAGE = 1000  # documents removed in one transaction
-GRACE = 1.0  # seconds that a broken-off run waits for its reader
 PATIENCE = 0.5  # seconds that a window waits for slow files
 
 
@@ -87,7 +86,8 @@ class Pipeline:
         """
         started = time.monotonic()
         found = find(paths, skip)
-        reading = self._stage("beige-read", lambda: self._read_all(found))
+        reader = Reader(self._embedder.checkpoint.path / TOKENIZER, chunk_tokens=self._store.manifest.chunk_tokens)
+        reading = self._stage("beige-read", lambda: self._read_all(reader, found))
         storing = self._stage("beige-store", self._store_all)
         try:
             self._embed_all()
@@ -95,8 +95,9 @@ class Pipeline:
             self._embedded.take()  # raises what the storing stage failed with
         except BaseException as error:
             self._break_off(error)
+            reader.close()  # it may wait for a slow file
+            reading.join()
             storing.join()  # it ends with the transaction that it is at
-            reading.join(GRACE)  # it may wait for a slow file; then its worker ends with this process
             raise
         self._forget_vanished(paths)
         self._report.seconds = time.monotonic() - started
@@ -104,9 +105,8 @@ class Pipeline:
 
     # Reading, in a thread of its own.
 
-    def _read_all(self, found: Iterable[Found | Failure]) -> None:
-        checkpoint = self._embedder.checkpoint
-        with Reader(checkpoint.path / TOKENIZER, chunk_tokens=self._store.manifest.chunk_tokens) as reader:
+    def _read_all(self, reader: Reader, found: Iterable[Found | Failure]) -> None:
+        with reader:
             for document, change in self._files.steps(reader.read(self._files.to_read(found, self._say))):
                 if document is None and change.kind != "removed":
                     self._say(change)

@@ -247,6 +247,26 @@ def test_a_merge_at_the_worst_moment_is_no_damage(folder: Path, monkeypatch: pyt
         assert reader.notices == []
 
 
+def test_a_merge_while_the_caches_are_looked_at_is_no_damage(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The writer merges each time a reader has opened a file, until it has done so for every leg twice."""
+    fill(folder)
+    merges = iter(range(2 * len(LEGS)))
+    with SqliteStore.open(folder, write=True) as store, SqliteStore.open(folder) as reader:
+        remembers, busy = Reading.remembers, False
+
+        def merging(self: Reading, change: Change) -> bool:
+            nonlocal busy
+            if not busy and next(merges, None) is not None:
+                busy = True
+                store.upsert([entry("doc3", 77, chunks=2)])
+                store.merge()
+                busy = False
+            return remembers(self, change)
+
+        monkeypatch.setattr(Reading, "remembers", merging)
+        assert reader.caches() == dict.fromkeys(LEGS, "current")
+
+
 @pytest.mark.parametrize("exact_rows", [20_000, 40])
 def test_threads_search_while_one_writes(folder: Path, exact_rows: int) -> None:
     """A document's two chunks come and go together: every answer has both, of the same version, or neither."""

@@ -119,13 +119,18 @@ class LegCache(Generic[P, Q_contra]):
 
     def state(self, reading: Reading) -> str:
         """How the file stands to the database: "current", "behind", "missing" or "damaged"."""
-        try:
-            _, change = self.base(reading)
-        except FileNotFoundError:
-            return "missing"
-        except DamagedCacheError:
-            return "damaged"
-        return "current" if change == reading.head() else "behind"
+        while True:
+            reading.restart()  # the file is opened first, as in `view`
+            file = self._identity()
+            try:
+                _, change = self.base(reading)
+            except FileNotFoundError:
+                return "missing"
+            except DamagedCacheError:
+                if file == self._identity():
+                    return "damaged"
+                continue  # the writer has merged since, and forgotten what the old file needs
+            return "current" if change == reading.head() else "behind"
 
     def merge(self, reading: Reading) -> None:
         """Write a new file that holds everything; searches take it up when they next look."""

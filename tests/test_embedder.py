@@ -22,8 +22,10 @@ SCRIPTS = (
     "प्रकाश की गति जल में निर्वात से लगभग एक चौथाई कम होती है। ",
     "def f(x): return {k: v**2 for k, v in x.items()}  # naïve 😀 0x1F\n",
 )
-LENGTHS = (1, 3, 7, 15, 40, 90, 200, 450, 900, 1600)
-TEXTS = ["", " \n\t", "a", *((SCRIPTS[n % 8] * 60)[: LENGTHS[n // 8]] for n in range(80))]
+LENGTHS = (1, 3, 7, 15, 40, 90, 200, 450)
+TEXTS = ["", " \n\t", "a"]
+TEXTS += [(script * 60)[:length] for length in LENGTHS for script in SCRIPTS]
+TEXTS += [(script * 60)[:length] for length in (900, 2200) for script in SCRIPTS[::3]]
 BOUNDS = {"fp32": 0.99999, "bf16": 0.9999, "int8": 0.999}
 
 

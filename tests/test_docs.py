@@ -17,8 +17,8 @@ BLOCK = re.compile(r"^```(console|python)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 
 
 def commands(block: str) -> str:
-    """A console block's commands as a shell script: what follows the prompts."""
-    return "\n".join(line[2:] for line in block.splitlines() if line.startswith("$ "))
+    """A console block's commands as a shell script: what follows the prompts, the second one (`> `) included."""
+    return "\n".join(line[2:] for line in block.splitlines() if line.startswith(("$ ", "> ")))
 
 
 @pytest.mark.parametrize("page", PAGES, ids=str)

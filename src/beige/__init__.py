@@ -14,6 +14,7 @@ _HOMES = {
     "Embeddings": "values",
     "Hit": "search",
     "Index": "index",
+    "Reranker": "reranker",
     "Searcher": "search",
     "Sparse": "values",
 }
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from beige.embedder import Embedder as Embedder
     from beige.errors import BeigeError as BeigeError
     from beige.index import Index as Index
+    from beige.reranker import Reranker as Reranker
     from beige.search import Hit as Hit
     from beige.search import Searcher as Searcher
     from beige.values import Embedding as Embedding

@@ -13,7 +13,7 @@ import json
 import os
 import shutil
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,39 +22,63 @@ from types import TracebackType
 import numpy as np
 
 from beige.errors import InputError, MissingExtraError, UsageError
-from beige.values import Embedding, Embeddings
+from beige.values import Embedding, Embeddings, Floats, Output
 
 _LINES = "lines.jsonl"
 _VECTORS = "vectors.npy"
 _STATE = "state.json"
 _ROW_GROUP = 16384
+_MULTI_ROW_GROUP = 256  # texts with a vector for each token are some hundred times as large
 
 
-def json_line(index: int, embedding: Embedding) -> str:
-    """One embedding as a line of JSON: its number, its vector to float32's precision, token count, truncated flag."""
-    assert embedding.dense is not None
-    values = ",".join(["%.9g"] * len(embedding.dense)) % tuple(embedding.dense.tolist())
-    return f'{{"index":{index},"dense":[{values}],{_flags(embedding)}}}\n'
+def json_line(index: int, embedding: Embedding, words: Mapping[str, float] | None = None) -> str:
+    """One embedding as a line of JSON.
+
+    Its number, the outputs that it has to float32's precision, its token count and whether it was cut.
+
+    Args:
+        index: its number.
+        embedding: with some outputs.
+        words: the sparse output's tokens with their weights, for people.
+    """
+    dense = "" if embedding.dense is None else f'"dense":{_numbers(embedding.dense)},'
+    return f'{{"index":{index},{dense}{_rest(embedding, words)}}}\n'
 
 
 def _bare_line(index: int, embedding: Embedding) -> str:
-    return f'{{"index":{index},{_flags(embedding)}}}\n'
+    return f'{{"index":{index},{_rest(embedding, None)}}}\n'
 
 
-def _flags(embedding: Embedding) -> str:
-    return f'"tokens":{embedding.tokens},"truncated":{"true" if embedding.truncated else "false"}'
+def _rest(embedding: Embedding, words: Mapping[str, float] | None) -> str:
+    """What stands beside the dense vector."""
+    parts = []
+    if (sparse := embedding.sparse) is not None:
+        parts.append(f'"sparse":{{"ids":{sparse.ids.tolist()},"weights":{_numbers(sparse.weights)}}}')
+    if words is not None:
+        shown = ",".join(f"{json.dumps(word, ensure_ascii=False)}:{weight:.6g}" for word, weight in words.items())
+        parts.append(f'"words":{{{shown}}}')
+    if embedding.multi is not None:
+        parts.append(f'"multi":[{",".join(_numbers(vector) for vector in embedding.multi)}]')
+    flag = "true" if embedding.truncated else "false"
+    return ",".join((*parts, f'"tokens":{embedding.tokens},"truncated":{flag}'))
 
 
-def check(path: Path) -> None:
+def _numbers(values: Floats) -> str:
+    return "[" + ",".join(["%.9g"] * len(values)) % tuple(values.tolist()) + "]"
+
+
+def check(path: Path, outputs: Sequence[Output] = ("dense",)) -> None:
     """Whether an `EmbeddingFile` could be written here, as far as can be told before there is anything to write.
 
     Raises:
-        UsageError: another suffix than .jsonl, .npy and .parquet.
+        UsageError: another suffix than .jsonl, .npy and .parquet, or outputs that such a file cannot hold.
         InputError: it is a folder, or its folder does not exist.
         MissingExtraError: Parquet without its extra.
     """
     if path.suffix not in _FORMATS:
         raise UsageError(f"{path} has no known suffix: take one of {', '.join(_FORMATS)}")
+    if path.suffix == ".npy" and tuple(outputs) != ("dense",):
+        raise UsageError(f"{path}: an npy file holds dense vectors alone; take .jsonl or .parquet for other outputs")
     if path.is_dir() or not path.parent.is_dir():
         raise InputError(f"{path} cannot be written: it is a folder, or its folder does not exist")
     _FORMATS[path.suffix].prepare()
@@ -67,25 +91,29 @@ class EmbeddingFile:
         rows: how many texts are done, those of an earlier, broken run included.
     """
 
-    def __init__(self, path: Path, run: Mapping[str, object], dimension: int) -> None:
+    def __init__(
+        self, path: Path, run: Mapping[str, object], dimension: int, outputs: Sequence[Output] = ("dense",)
+    ) -> None:
         """Begin a file, or go on with a broken run.
 
         Args:
             path: ends in .jsonl, .npy (beside it goes `.meta.jsonl`) or .parquet. An older file is replaced at the end.
             run: what decides the vectors: model, role and so on; a broken run with another is refused.
-            dimension: length of the vectors.
+            dimension: length of the dense vectors.
+            outputs: what every embedding has.
 
         Raises:
             UsageError: a broken run of other settings, or another process writes this file.
             InputError: it cannot be written there.
             BeigeError: what `check` raises.
         """
-        check(path)
+        check(path, outputs)
+        self._outputs = tuple(outputs)
         self._format = _FORMATS[path.suffix]
         self._path = path
         self._folder = path.with_name(path.name + ".partial")
-        self._run = {"format": path.suffix, **run}
-        self._dimension = dimension
+        self._run = {"format": path.suffix, "outputs": sorted(outputs), **run}
+        self._dimension = dimension if "dense" in outputs else 0
         self._coming: deque[str] = deque()
         with _writing(path), ExitStack() as stack:
             self._folder.mkdir(exist_ok=True)
@@ -95,7 +123,7 @@ class EmbeddingFile:
             self.rows, self._bytes, self._digest = self._earlier()
             self._lines.truncate(self._bytes)
             self._seal()
-            self._vectors.truncate(len(_header(0, dimension)) + self.rows * dimension * 4)
+            self._vectors.truncate(len(_header(0, self._dimension)) + self.rows * self._dimension * 4)
             self._files = stack.pop_all()
 
     def __enter__(self) -> "EmbeddingFile":
@@ -132,7 +160,7 @@ class EmbeddingFile:
         lines = "".join(self._format.line(self.rows + row, each) for row, each in enumerate(embeddings)).encode()
         with _writing(self._path):
             self._lines.write(lines)
-            if self._format.apart:
+            if self._format.apart and embeddings.dense is not None:
                 self._vectors.write(np.ascontiguousarray(embeddings.dense, "<f4").data)
             for file in (self._lines, self._vectors):
                 file.flush()
@@ -155,7 +183,7 @@ class EmbeddingFile:
         with _writing(self._path):
             self._seal()
             self._files.close()
-            self._format.publish(self._folder, self._path)
+            self._format.publish(self._folder, self._path, self._outputs)
             shutil.rmtree(self._folder)
 
     def _seal(self) -> None:
@@ -208,40 +236,51 @@ class _Format:
     line: Callable[[int, Embedding], str]
     apart: bool
     prepare: Callable[[], object]
-    publish: Callable[[Path, Path], object]
+    publish: Callable[[Path, Path, tuple[Output, ...]], object]
 
 
-def _publish_jsonl(folder: Path, path: Path) -> None:
+def _publish_jsonl(folder: Path, path: Path, _: tuple[Output, ...]) -> None:
     (folder / _LINES).replace(path)
 
 
-def _publish_npy(folder: Path, path: Path) -> None:
+def _publish_npy(folder: Path, path: Path, _: tuple[Output, ...]) -> None:
     (folder / _LINES).replace(path.with_suffix(".meta.jsonl"))
     (folder / _VECTORS).replace(path)
 
 
-def _publish_parquet(folder: Path, path: Path) -> None:
+def _publish_parquet(folder: Path, path: Path, outputs: tuple[Output, ...]) -> None:
     import pyarrow  # type: ignore[import-untyped]
     import pyarrow.parquet  # type: ignore[import-untyped]
 
     vectors = np.load(folder / _VECTORS, mmap_mode="r")  # (n, d)
     dimension = vectors.shape[1]
+    weights = pyarrow.list_(pyarrow.float32())
+    kinds = {
+        "dense": pyarrow.list_(pyarrow.float32(), dimension),
+        "sparse": pyarrow.struct([("ids", pyarrow.list_(pyarrow.uint32())), ("weights", weights)]),
+        "multi": pyarrow.list_(weights),
+    }
     schema = pyarrow.schema(
         [
             ("index", pyarrow.int64()),
-            ("dense", pyarrow.list_(pyarrow.float32(), dimension)),
+            *((output, kind) for output, kind in kinds.items() if output in outputs),
             ("tokens", pyarrow.int32()),
             ("truncated", pyarrow.bool_()),
         ]
     )
     target = folder / "out.parquet"
+    group = _MULTI_ROW_GROUP if "multi" in outputs else _ROW_GROUP
     with (folder / _LINES).open(encoding="utf-8") as lines, pyarrow.parquet.ParquetWriter(target, schema) as writer:
-        for start in range(0, len(vectors), _ROW_GROUP):
-            part = np.asarray(vectors[start : start + _ROW_GROUP])  # (rows, d)
+        for start in range(0, len(vectors), group):
+            part = np.asarray(vectors[start : start + group])  # (rows, d)
             records = [json.loads(next(lines)) for _ in part]
-            dense = pyarrow.FixedSizeListArray.from_arrays(pyarrow.array(part.ravel()), dimension)
-            columns = {name: [record[name] for record in records] for name in ("index", "tokens", "truncated")}
-            writer.write_table(pyarrow.table({**columns, "dense": dense}).select(schema.names).cast(schema))
+            columns = [
+                pyarrow.FixedSizeListArray.from_arrays(pyarrow.array(part.ravel()), dimension)
+                if field.name == "dense"
+                else pyarrow.array([record[field.name] for record in records], field.type)
+                for field in schema
+            ]
+            writer.write_table(pyarrow.Table.from_arrays(columns, schema=schema))
     target.replace(path)
 
 

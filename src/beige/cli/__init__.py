@@ -17,6 +17,7 @@ EXAMPLES = {
     "models": "beige models",
     "pull": "beige pull bge-small-en-v1.5",
     "embed": "beige embed lines.txt --output vectors.npy",
+    "rerank": "beige rerank 'how fast is light?' passages.txt --limit 3",
     "index": "beige index docs/ README.md",
     "search": "beige search 'how are files parsed?' --limit 5",
     "status": "beige status --json",

@@ -12,7 +12,7 @@ from beige.cli._terminal import Json, emit, progress
 
 if TYPE_CHECKING:
     from beige.embedding_file import EmbeddingFile
-    from beige.values import Embeddings, Role
+    from beige.values import Embeddings, Output, Role, Sparse
 
     Encode = Callable[[Iterator[str]], Iterator[Embeddings]]
     Tell = Callable[[Embeddings], None]
@@ -26,6 +26,8 @@ def run(
     precision: str = typer.Option("auto", help="fp32, bf16, int8, or auto: the fastest that keeps the vectors."),
     instruction: str | None = typer.Option(None, help="Goes before every query instead of the model's own."),
     max_tokens: int | None = typer.Option(None, help="Cut longer texts to so many.  [default: the model's length]"),
+    outputs: str = typer.Option("dense", help="dense, sparse, multi, or several with commas between."),
+    explain: bool = typer.Option(False, "--explain", help="Show the sparse output's tokens with their weights."),
     field: str | None = typer.Option(
         None, help="The field of JSON lines that holds the text.  [default: text, for .jsonl and .ndjson files]"
     ),
@@ -34,16 +36,20 @@ def run(
     ),
     as_json: bool = Json,
 ) -> None:
-    """Embed texts, one vector each, in the order of the input.
+    """Embed texts, each by itself, in the order of the input.
 
     A run with --output that was broken off goes on where it stopped when it is started again in the same way.
     """
     from beige.cli._texts import JSON_SUFFIXES, open_input, read_texts
     from beige.embedder import Embedder
     from beige.embedding_file import EmbeddingFile, check
+    from beige.errors import UsageError
 
+    wanted = tuple(cast("list[Output]", outputs.split(",")))
     if output is not None:
-        check(output)
+        check(output, wanted)
+    if explain and (output is not None or "sparse" not in wanted):
+        raise UsageError("--explain shows the tokens of the sparse output on stdout: add --outputs sparse, no --output")
     if field is None and source.endswith(JSON_SUFFIXES):
         field = "text"
     started = time.perf_counter()
@@ -60,10 +66,10 @@ def run(
             bar.update(task, advance=len(part))
 
         def encode(texts: Iterator[str]) -> "Iterator[Embeddings]":
-            return embedder.encode(texts, cast("Role", role))
+            return embedder.encode(texts, cast("Role", role), wanted)
 
         if output is None:
-            _print(encode(texts), tell)
+            _print(encode(texts), tell, embedder.words if explain else None)
         else:
             settings = {
                 "model": embedder.fingerprint,
@@ -72,7 +78,7 @@ def run(
                 "precision": embedder.precision,
                 "max_tokens": embedder.max_tokens,
             }
-            with EmbeddingFile(output, settings, embedder.dimension) as target:
+            with EmbeddingFile(output, settings, embedder.dimension, wanted) as target:
                 bar.update(task, advance=target.rows)
                 _save(texts, encode, target, tell)
     if output is not None and as_json:
@@ -81,12 +87,14 @@ def run(
         print(f"beige: texts cut to {embedder.max_tokens} tokens: {cut:,} of {counts['texts']:,}", file=sys.stderr)
 
 
-def _print(parts: "Iterable[Embeddings]", tell: "Tell") -> None:
+def _print(parts: "Iterable[Embeddings]", tell: "Tell", words: "Callable[[Sparse], dict[str, float]] | None") -> None:
     from beige.embedding_file import json_line
 
     done = 0
     for part in parts:
-        sys.stdout.writelines(json_line(done + row, embedding) for row, embedding in enumerate(part))
+        for row, each in enumerate(part):
+            shown = words(each.sparse) if words and each.sparse is not None else None
+            sys.stdout.write(json_line(done + row, each, shown))
         sys.stdout.flush()
         done += len(part)
         tell(part)

@@ -66,7 +66,47 @@ def test_a_terminal_gets_links_and_marks(beige, index: Path, monkeypatch: pytest
     assert re.search(r"A \x1b\[1;33mstone\x1b\[0m in the \x1b\[1;33mriver\x1b\[0m\.", shown)
     shown = beige("search", "light", "--legs", "bm25").out
     assert f"file://{index}/docs/rows.jsonl\x1b\\" in shown
-    assert "docs/rows.jsonl#one:1" in shown
+    assert "docs/rows.jsonl#one" in shown
+
+
+def test_lines_are_shown_where_they_are_the_files_own(beige, index: Path) -> None:
+    (index / "docs/page.html").write_text("<html><body>" + "\n" * 50 + "<p>a zebra</p></body></html>")
+    files.docx(index / "docs/letter.docx", [(0, "a zebra")])
+    (index / "docs/rows.csv").write_text('id,text\none,"a\n\n\nzebra"\n')
+    (index / "docs/code.py").write_text("\n\nzebra = 1\n")
+    assert beige("index", "docs").code == 0
+    shown = beige("search", "zebra", "--legs", "bm25").out
+    places = re.findall(r"^\d\.\d{3}  (\S+)$", shown, re.MULTILINE)
+    assert sorted(places) == ["docs/code.py:3", "docs/letter.docx", "docs/page.html", "docs/rows.csv#one"]
+
+
+def test_marks_keep_their_place_and_documents_do_not_command_the_terminal(
+    beige, index: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (index / "docs/dos.txt").write_bytes(b"one line of many words\r\n" * 3 + b"two\x1b[2J\r\nthe zebra\r\n")
+    assert beige("index", "docs").code == 0
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setenv("TERM", "xterm-256color")
+    shown = beige("search", "zebra", "--legs", "bm25").out
+    assert "the \x1b[1;33mzebra\x1b[0m" in shown
+    assert "two\ufffd[2J" in shown
+
+
+def test_sources_are_named_from_the_current_folder(beige, index: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def names(*where: str) -> list[str]:
+        return [hit["source"] for hit in json.loads(beige("search", "river light", "--json", *where).out)["hits"]]
+
+    assert "docs/stone.txt" in names()
+    monkeypatch.chdir(index / "docs")
+    assert "stone.txt" in names("--index", "../.beige")
+    (index / "docs/stone.txt").write_text("changed")
+    (index / "docs/broken.pdf").write_bytes(b"%PDF-1.4 broken")
+    done = beige("index", ".", "--index", "../.beige", "--json", "--verbose")
+    assert json.loads(done.out)["documents"] == {"added": 0, "updated": 1, "unchanged": 3, "removed": 0, "failed": 1}
+    assert done.err.splitlines()[0] == "stone.txt"
+    assert done.err.splitlines()[1].startswith("beige: broken.pdf was not indexed")
+    monkeypatch.chdir("/")
+    assert f"{index}/docs/stone.txt".removeprefix("/") in names("--index", f"{index}/.beige")
 
 
 @pytest.mark.parametrize(

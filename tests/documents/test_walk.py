@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from beige.documents.chunk import Failure
-from beige.documents.walk import Found, find, source_of
+from beige.documents.walk import Found, find, from_here, source_of
 from beige.errors import InputError
 
 
@@ -47,6 +47,20 @@ def test_a_file_elsewhere_has_its_absolute_path(here: Path, monkeypatch: pytest.
     plant(here, "d/a.md", "e/x")
     monkeypatch.chdir(here / "e")
     assert sources("../d") == [f"{here}/d/a.md"] == sources(here / "d")
+
+
+def test_names_relative_to_another_folder(here: Path) -> None:
+    (here / "d").mkdir()
+    (here / "d/a.md").write_text("x")
+    (here / "out.md").write_text("x")
+    base = str(here / "d")
+    assert [found.source for found in find(["d", "out.md"], base=base)] == ["a.md", f"{here}/out.md"]
+    assert source_of("d/a.md", base) == "a.md"
+    assert from_here("a.md", base) == "d/a.md"
+    assert from_here("rows.jsonl#../x//y", base) == "d/rows.jsonl#../x//y"
+    assert from_here(f"{here}/out.md", base) == "out.md"
+    assert from_here("/elsewhere/out.md", base) == "/elsewhere/out.md"
+    assert from_here("etc/a.md", "/") == "/etc/a.md"
 
 
 def test_dots_after_a_link_mean_the_folder_that_it_leads_to(here: Path) -> None:

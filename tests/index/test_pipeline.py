@@ -125,6 +125,39 @@ def test_only_what_lies_beneath_the_paths_of_the_run_is_removed(here: Path, embe
     assert add(embedder, "..") == {"unchanged": ["docs/a.md"], "removed": ["d.md"]}
 
 
+def test_one_index_from_two_folders(tmp_path: Path, embedder: StandIn, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Equal names in two folders are two documents, and each folder's runs leave the other's alone."""
+    for folder in ("one", "two"):
+        write(tmp_path / folder / "a.md", f"the text of {folder}")
+        write(tmp_path / folder / "rows.jsonl", f'{{"id": "r", "text": "a row of {folder}"}}\n')
+    monkeypatch.chdir(tmp_path / "one")
+    assert add(embedder, ".") == {"added": ["a.md", "rows.jsonl#r"]}
+    monkeypatch.chdir(tmp_path / "two")
+    two = [f"{tmp_path}/two/{name}" for name in ("a.md", "rows.jsonl#r")]
+    assert add(embedder, ".") == {"added": two}
+    assert add(embedder, ".", "../one/a.md") == {"unchanged": [two[0], two[1], "a.md"]}
+    Path("a.md").unlink()
+    write(tmp_path / "two/rows.jsonl", '{"id": "s", "text": "another"}\n', age=50)
+    assert add(embedder, ".") == {"added": [f"{tmp_path}/two/rows.jsonl#s"], "removed": two}
+    monkeypatch.chdir(tmp_path)
+    assert add(embedder, "one", index="index") == {"unchanged": ["a.md", "rows.jsonl#r"]}
+    assert sorted(contents("index")) == [f"{tmp_path}/two/rows.jsonl#s", "a.md", "rows.jsonl#r"]
+
+
+def test_an_index_within_its_documents_moves_with_them(
+    tmp_path: Path, embedder: StandIn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(tmp_path / "old/a.md", "one")
+    monkeypatch.chdir(tmp_path / "old")
+    assert add(embedder, ".", index=".beige") == {"added": ["a.md"]}
+    (tmp_path / "old").rename(tmp_path / "new")
+    monkeypatch.chdir(tmp_path)
+    assert add(embedder, "new", index="new/.beige") == {"unchanged": ["a.md"]}
+    with Index.anew("new/.beige", embedder) as index:
+        index.add("new")
+    assert list(contents("new/.beige")) == ["new/a.md"], "a new index begins anew, here"
+
+
 def test_a_file_that_fails_keeps_its_last_version(here: Path, embedder: StandIn) -> None:
     write(here / "a.md", "good")
     write(here / "b.md", "also good")

@@ -32,11 +32,12 @@ def run(
 ) -> None:
     """Index documents: text, Markdown, HTML, PDF, Office, e-mail, code, records.
 
-    Unchanged files are skipped, changed ones replaced, vanished ones removed (beneath these paths only). A file that
-    cannot be read keeps its last version, is named on stderr, and makes the exit code 1. Ctrl-C loses nothing that was
-    committed.
+    Unchanged files are skipped, changed ones replaced, vanished ones removed
+    (beneath these paths only). A file that cannot be read keeps its last version,
+    is named on stderr, and makes the exit code 1.
+    Ctrl-C loses nothing that was committed.
     """
-    from beige.documents.walk import find
+    from beige.documents.walk import find, from_here
     from beige.embedder import DEFAULT_MODEL, Embedder
     from beige.environment import default_index
     from beige.index import Index, manifest_at
@@ -54,10 +55,11 @@ def run(
         def tell(change: "Change") -> None:
             bar.update(task, advance=1)
             if verbose and change.kind in ("added", "updated"):
-                bar.console.print(change.source, markup=False, soft_wrap=True)
+                bar.console.print(from_here(change.source, target.base), markup=False, soft_wrap=True)
 
         report = target.add(*paths, tell=tell)
-    _remark(report)
+        base = target.base
+    _remark(report, base)
     if as_json:
         emit(
             {
@@ -75,9 +77,11 @@ def run(
         raise typer.Exit(1)
 
 
-def _remark(report: "Report") -> None:
+def _remark(report: "Report", base: str) -> None:
+    from beige.documents.walk import from_here
+
     for failure in report.failures:
-        print(f"beige: {failure.source} was not indexed: {failure.reason}", file=sys.stderr)
+        print(f"beige: {from_here(failure.source, base)} was not indexed: {failure.reason}", file=sys.stderr)
     if report.cut:
         print(f"beige: {report.cut} chunks were longer than the model reads and were cut", file=sys.stderr)
     for notice in report.notices:

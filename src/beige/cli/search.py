@@ -1,7 +1,7 @@
 """`beige search`: ask an index."""
 
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import quote
@@ -13,11 +13,15 @@ from beige.cli._terminal import Json, Where, emit, out
 if TYPE_CHECKING:
     from rich.text import Text
 
-    from beige.documents.chunk import Locator
     from beige.search import Hit
 
 EXCERPT = 420
 """Characters of a passage that are shown in a terminal."""
+
+_CONTROLS = {
+    code: " " if chr(code).isspace() else "\ufffd" for code in (*range(32), *range(127, 160)) if chr(code) not in "\t\n"
+}
+"""What a document could command a terminal with; one character for each, so that highlights keep their place."""
 
 
 def run(
@@ -28,12 +32,14 @@ def run(
     as_json: bool = Json,
 ) -> None:
     """Search an index by meaning and by words together; best hits first."""
+    from beige.documents.walk import from_here
     from beige.index import Index
     from beige.search import Searcher
 
     query = query.encode("utf-8", "surrogateescape").decode("utf-8", "replace")  # an argument is any bytes
     with Index.open(index) as opened, Searcher(opened) as searcher:
-        hits = searcher.search(query, limit, legs=[leg.strip() for leg in legs.split(",") if leg.strip()])
+        found = searcher.search(query, limit, legs=[leg.strip() for leg in legs.split(",") if leg.strip()])
+        hits = [replace(hit, source=from_here(hit.source, opened.base)) for hit in found]
     if as_json:
         emit({"query": query, "hits": [_as_json(hit) for hit in hits]})
     else:
@@ -68,17 +74,22 @@ def _heading(hit: "Hit") -> "Text":
     line = Text.assemble(
         (f"{hit.score:.3f}", "bold green"),
         "  ",
-        (hit.source + _place(hit.locator), Style(bold=True, link=f"file://{quote(str(file))}")),
+        ((hit.source + _place(hit)).translate(_CONTROLS), Style(bold=True, link=f"file://{quote(str(file))}")),
     )
     if hit.locator.headings:
-        line.append("  " + " › ".join(hit.locator.headings), "dim")
+        line.append("  " + " › ".join(hit.locator.headings).translate(_CONTROLS), "dim")
     return line
 
 
-def _place(locator: "Locator") -> str:
-    """`:12-15` for lines, ` p. 7` where the format has pages."""
+def _place(hit: "Hit") -> str:
+    """`:12-15` for lines of the file itself, ` p. 7` where the format has pages, else nothing."""
+    from beige.documents.chunk import OWN_TEXT
+
+    locator = hit.locator
     if locator.page is not None:
         return f" p. {locator.page}"
+    if hit.media not in OWN_TEXT:
+        return ""
     last = f"-{locator.line_end}" if locator.line_end != locator.line_start else ""
     return f":{locator.line_start}{last}"
 
@@ -89,7 +100,7 @@ def _passage(hit: "Hit") -> "Text":
     from beige.search.highlight import excerpt
 
     start, end = excerpt(hit.text, hit.highlights, EXCERPT)
-    passage = Text(hit.text)
+    passage = Text(hit.text.translate(_CONTROLS))
     for first, last in hit.highlights:
         passage.stylize("bold yellow", first, last)
     shown = Text("…" if start else "") + passage[start:end] + Text("…" if end < len(hit.text) else "")

@@ -4,14 +4,18 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+OWN_TEXT = frozenset({"text", "markdown", "code"})
+"""Media whose text is the file's own, so that locators hold in the file; an empty one is an empty document. Of any
+other, no text is a failure."""
+
 
 @dataclass(frozen=True, slots=True)
 class Locator:
     """Where a passage stands in its document.
 
     Attributes:
-        start: first character, from 0, in the document's text: for "text", "markdown" and "code" the file's own text,
-            decoded; for the others what their parser gives.
+        start: first character, from 0, in the document's text: the file's own, decoded, for the media of `OWN_TEXT`;
+            what their parser gives for the others.
         end: one past the last character.
         line_start: first line of that text, from 1; lines end with a newline character.
         line_end: last line, inclusive.

@@ -31,6 +31,3 @@ RECORDS: dict[str, records.Read] = {
     "tsv": records.tab_separated,
 }
 """Kinds that are many documents, of the `media` "record"."""
-
-OWN_TEXT = frozenset({"text", "markdown", "code"})
-"""Kinds whose text is the file itself: an empty one is an empty document. Of any other, no text is a failure."""

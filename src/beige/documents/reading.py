@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from beige.documents import formats, parsers
-from beige.documents.chunk import Document, Failure
+from beige.documents.chunk import OWN_TEXT, Document, Failure
 from beige.documents.content import Content, Fields, Heading, storable
 from beige.documents.prose import outline
 from beige.documents.records import Broken, Names, NoRecordsError
@@ -92,7 +92,7 @@ def document_from_text(
 def _document(found: Found, kind: str, recipe: Recipe) -> Document:
     data, status = _bytes(found.path)
     content = parsers.CONTENTS[kind](data)
-    if kind not in parsers.OWN_TEXT and not content.text.strip():
+    if kind not in OWN_TEXT and not content.text.strip():
         hint = "; if its pages are scanned, run text recognition on it first" if kind == "pdf" else ""
         raise InputError(f"no text found{hint}")
     return Document(

@@ -41,13 +41,23 @@ class Found:
     modified: float
 
 
-def source_of(path: str | Path) -> str:
-    r"""A file's name in hits: relative to the current folder if it lies beneath it, else absolute, with `/` between.
+def source_of(path: str | Path, base: str | None = None) -> str:
+    r"""A file's name in hits: relative to the base if it lies beneath it, else absolute, with `/` between.
 
     `docs/./a.md`, `docs/../docs/a.md` and `/home/me/docs/a.md` in `/home/me` are all `docs/a.md`. Symbolic links keep
     their names. Bytes that are not UTF-8 are written as `\xff`, so that a source is always text that can be stored.
+
+    Args:
+        path: relative to the current folder, or absolute.
+        base: an absolute folder; None for the current one.
     """
-    return _source(_absolute(path))
+    return _source(_absolute(path), base or os.getcwd())  # noqa: PTH109  # names are strings here
+
+
+def from_here(source: str, base: str) -> str:
+    """How a source of another base is named in the current folder; only its beginning differs."""
+    name = source if source.startswith("/") else f"{base.rstrip('/')}/{source}"
+    return name.removeprefix(os.path.join(os.getcwd(), ""))  # noqa: PTH109, PTH118
 
 
 def _absolute(path: str | Path) -> Path:
@@ -58,14 +68,14 @@ def _absolute(path: str | Path) -> Path:
     return Path(plain)
 
 
-def _source(absolute: Path) -> str:
-    name, here = os.fspath(absolute), os.path.join(os.getcwd(), "")  # noqa: PTH109, PTH118  # once for every file
-    if name.startswith(here):
-        name = name[len(here) :]
+def _source(absolute: Path, base: str) -> str:
+    name = os.fspath(absolute).removeprefix(os.path.join(base, ""))  # noqa: PTH118  # once for every file
     return os.fsencode(name.replace(os.sep, "/")).decode("utf-8", "backslashreplace")
 
 
-def find(paths: Sequence[str | Path], skip: str | Path | None = None) -> Iterator[Found | Failure]:
+def find(
+    paths: Sequence[str | Path], skip: str | Path | None = None, base: str | None = None
+) -> Iterator[Found | Failure]:
     """The files to index at and beneath these paths, each once, in sorted order.
 
     A file that Beige cannot read the kind of is passed over in a walk, and is a `Failure` where it is named itself.
@@ -74,6 +84,7 @@ def find(paths: Sequence[str | Path], skip: str | Path | None = None) -> Iterato
     Args:
         paths: files and folders.
         skip: a folder that is not entered: the index that is being written, should it lie beneath a path.
+        base: what sources are relative to, as for `source_of`.
 
     Raises:
         InputError: a path does not exist; said before the first file is given.
@@ -81,38 +92,42 @@ def find(paths: Sequence[str | Path], skip: str | Path | None = None) -> Iterato
     for path in paths:
         if not os.path.lexists(path):
             raise InputError(f"{str(path)!r} does not exist; check the spelling, and the folder that you are in")
-    return _find([_absolute(path) for path in paths], None if skip is None else os.path.realpath(skip))
+    return _find(
+        [_absolute(path) for path in paths],
+        None if skip is None else os.path.realpath(skip),
+        base or os.getcwd(),  # noqa: PTH109
+    )
 
 
-def _find(paths: Sequence[Path], skip: str | None) -> Iterator[Found | Failure]:
+def _find(paths: Sequence[Path], skip: str | None, base: str) -> Iterator[Found | Failure]:
     seen: set[str] = set()
     for path in paths:
-        for found in _named(path, skip):
+        for found in _named(path, skip, base):
             if found.source not in seen:
                 seen.add(found.source)
                 yield found
 
 
-def _named(path: Path, skip: str | None) -> Iterator[Found | Failure]:
+def _named(path: Path, skip: str | None, base: str) -> Iterator[Found | Failure]:
     """What a named path stands for."""
     try:
         status = path.stat()
     except OSError as error:
-        yield Failure(_source(path), _reason(error))
+        yield Failure(_source(path, base), _reason(error))
         return
     if stat.S_ISDIR(status.st_mode):
-        yield from _walk(path, skip)
+        yield from _walk(path, skip, base)
     elif not stat.S_ISREG(status.st_mode):
-        yield Failure(_source(path), "it is not a file but a pipe, socket or device, which is never opened")
+        yield Failure(_source(path, base), "it is not a file but a pipe, socket or device, which is never opened")
     else:
-        yield _file(path, status) or Failure(
-            _source(path), "it is not of a kind that can be read: neither text nor a document; leave it out"
+        yield _file(path, status, base) or Failure(
+            _source(path, base), "it is not of a kind that can be read: neither text nor a document; leave it out"
         )
 
 
-def _file(path: Path, status: os.stat_result) -> Found | Failure | None:
+def _file(path: Path, status: os.stat_result, base: str) -> Found | Failure | None:
     """The file, or None where it is of no kind that can be read."""
-    source = _source(path)
+    source = _source(path, base)
     try:
         known = formats.known(path)
     except OSError as error:
@@ -120,7 +135,7 @@ def _file(path: Path, status: os.stat_result) -> Found | Failure | None:
     return Found(path, source, status.st_size, status.st_mtime) if known else None
 
 
-def _walk(top: Path, skip: str | None) -> Iterator[Found | Failure]:
+def _walk(top: Path, skip: str | None, base: str) -> Iterator[Found | Failure]:
     """Everything beneath a folder, in the order of the names; a stack, since folders nest deeper than Python calls."""
     if top.name in NEVER or os.path.realpath(top) == skip:
         return
@@ -131,10 +146,10 @@ def _walk(top: Path, skip: str | None) -> Iterator[Found | Failure]:
             status = path.stat() if path == top else path.lstat()
             if stat.S_ISDIR(status.st_mode):
                 pending += reversed(_entries(path, ignored, skip))
-            elif stat.S_ISREG(status.st_mode) and (found := _file(path, status)):
+            elif stat.S_ISREG(status.st_mode) and (found := _file(path, status, base)):
                 yield found
         except OSError as error:
-            yield Failure(_source(path), _reason(error))
+            yield Failure(_source(path, base), _reason(error))
 
 
 _Ignored = tuple[tuple[Path, "GitIgnoreSpec"], ...]

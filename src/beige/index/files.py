@@ -28,10 +28,12 @@ class Files:
 
     Args:
         store: what is stored; only read.
+        base: the folder that relative sources are relative to.
     """
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, base: str) -> None:
         self._store = store
+        self._base = base
         self._settled = time.time() - YOUNG
         self._seen: set[str] = set()
         self._failed: set[str] = set()
@@ -74,23 +76,19 @@ class Files:
         for file, sources in self._before.items():
             if file not in self._failed:
                 # A name with "#" may also be that of another file.
-                gone = (s for s in sorted(sources) if s == file or not os.path.lexists(s))
+                gone = (s for s in sorted(sources) if s == file or not os.path.lexists(self._absolute(s)))
                 yield from ((None, Change("removed", source)) for source in gone)
 
     def vanished(self, paths: Sequence[str | Path]) -> Iterator[str]:
         """Stored documents beneath these paths whose files were not found there; what failed is not gone."""
-        here = Path.cwd().as_posix()
-
-        def absolute(source: str) -> str:
-            return posixpath.normpath(posixpath.join(here, source))
 
         def beneath(source: str, folders: Iterable[str]) -> bool:
             return any(f"{source}/".startswith((f"{folder.rstrip('/')}/", f"{folder}#")) for folder in folders)
 
-        roots = [absolute(source_of(path)) for path in paths]
-        failed = [absolute(source) for source in self._failed]
+        roots = [self._absolute(source_of(path, self._base)) for path in paths]
+        failed = [self._absolute(source) for source in self._failed]
         for stored in self._store.documents():
-            source = absolute(stored.source)
+            source = self._absolute(stored.source)
             if (
                 self._file_of(stored.source) not in self._seen
                 and beneath(source, roots)
@@ -108,6 +106,9 @@ class Files:
             return document, Change("updated", document.source)
         same = (stored.size, stored.modified) == (document.size, document.modified)
         return None if same else document, Change("unchanged", document.source)
+
+    def _absolute(self, source: str) -> str:
+        return posixpath.normpath(posixpath.join(self._base, source))
 
     def _stored(self, file: str) -> Iterator[Stored]:
         """What is stored of a file: its document, or its records."""

@@ -4,6 +4,7 @@ It knows which model made its vectors and how its words were analysed. How vecto
 become vectors the pipeline's, how a query becomes hits `beige.search`'s.
 """
 
+import os
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -58,9 +59,9 @@ class Index:
         store: the place of the vectors, open for reading.
     """
 
-    def __init__(self, path: Path, store: SqliteStore, embedder: "Embedder | None", skip: Path | None = None) -> None:
+    def __init__(self, path: Path, store: SqliteStore, embedder: "Embedder | None", home: Path | None = None) -> None:
         self.path = path
-        self._skip = skip or path  # never indexed itself
+        self._home = home or path  # where it is, or will be when it is whole
         self.store = store
         self._given = embedder
         self._loading = threading.Lock()
@@ -88,7 +89,7 @@ class Index:
         folder = Path(default_index() if path is None else path).expanduser()
         given = _embedder(embedder) if isinstance(embedder, str) else embedder
         if given is not None and not (folder / DATABASE).exists():
-            SqliteStore.create(folder, manifest_of(given, language or DEFAULT_LANGUAGE)).close()
+            SqliteStore.create(folder, manifest_of(given, language or DEFAULT_LANGUAGE, folder)).close()
         index = cls(folder, SqliteStore.open(folder), given)
         try:
             index.check(given, language)
@@ -118,16 +119,21 @@ class Index:
         given = _embedder(embedder) if isinstance(embedder, str) else embedder
         home = Path(default_index() if path is None else path).expanduser()
         old = manifest_at(home)
-        manifest = manifest_of(given, language or (language_of(old.analyser) if old else DEFAULT_LANGUAGE))
+        manifest = manifest_of(given, language or (language_of(old.analyser) if old else DEFAULT_LANGUAGE), home)
         with replacement(home) as folder:
             SqliteStore.create(folder, manifest).close()
-            with cls(folder, SqliteStore.open(folder), given, skip=home) as index:
+            with cls(folder, SqliteStore.open(folder), given, home=home) as index:
                 yield index
 
     @property
     def manifest(self) -> Manifest:
         """What the index says of itself."""
         return self.store.manifest
+
+    @property
+    def base(self) -> str:
+        """The folder that relative sources are relative to: the current one when the index was made."""
+        return os.path.normpath(os.path.join(os.path.realpath(self._home), self.manifest.base))  # noqa: PTH118
 
     @property
     def embedder(self) -> "Embedder":
@@ -177,7 +183,8 @@ class Index:
 
         analyser, embedder = self.analyser, self.embedder
         with SqliteStore.open(self.path, write=True) as store:
-            report = Pipeline(store, embedder, analyser, tell or (lambda change: None)).run(paths, self._skip)
+            pipeline = Pipeline(store, embedder, analyser, self.base, tell or (lambda change: None))
+            report = pipeline.run(paths, self._home)
         self.store.reload_manifest()
         report.notices += store.notices
         return report
@@ -230,8 +237,13 @@ class Index:
         self.close()
 
 
-def manifest_of(embedder: "Embedder", language: str) -> Manifest:
+def manifest_of(embedder: "Embedder", language: str, folder: Path) -> Manifest:
     """The manifest of a new index.
+
+    Args:
+        embedder: that makes its vectors.
+        language: of the words that BM25 stems.
+        folder: of the index.
 
     Raises:
         UsageError: there is no stemmer for the language.
@@ -249,7 +261,13 @@ def manifest_of(embedder: "Embedder", language: str) -> Manifest:
         legs=(Leg("dense", "dense", checkpoint.dimension), Leg("bm25", "sparse", idf=True)),
         chunk_tokens=min(CHUNK_TOKENS, checkpoint.max_tokens),
         analyser=Analyser(language).name,
+        base=_base(folder),
     )
+
+
+def _base(folder: Path) -> str:
+    here, index = Path.cwd(), Path(os.path.realpath(folder))
+    return os.path.relpath(here, index) if index.is_relative_to(here) else str(here)
 
 
 def manifest_at(path: str | Path | None) -> Manifest | None:

@@ -8,8 +8,8 @@ from typing import Any, Literal
 
 from beige.errors import StoreError
 
-FIXED = ("dimension", "legs", "created")
-"""What cannot change while the index lives: the stored vectors depend on it."""
+FIXED = ("dimension", "legs", "base", "created")
+"""What cannot change while the index lives: what is stored depends on it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +50,8 @@ class Manifest:
         chunk_tokens: the most tokens of a chunk.
         analyser: language and version of what makes words of text.
         average_length: mean weight-giving length of a document for BM25, fixed when the index is made.
+        base: the folder that relative sources are relative to: seen from the index's folder where that lies beneath it,
+            so that both can be moved together, else absolute.
         created: when, ISO 8601 in UTC.
     """
 
@@ -63,6 +65,7 @@ class Manifest:
     chunk_tokens: int
     analyser: str
     average_length: float | None = None
+    base: str = ".."
     created: str = field(default_factory=lambda: datetime.now(UTC).isoformat(timespec="seconds"))
 
     def leg(self, name: str) -> Leg:

@@ -57,11 +57,17 @@ class Pipeline:
         store: open for writing.
         embedder: of the store's fingerprint.
         analyser: of the store's manifest.
+        base: the folder that relative sources are relative to.
         tell: called with each change, from one thread at a time but not always the same.
     """
 
     def __init__(
-        self, store: SqliteStore, embedder: "Embedder", analyser: Analyser, tell: Callable[[Change], None]
+        self,
+        store: SqliteStore,
+        embedder: "Embedder",
+        analyser: Analyser,
+        base: str,
+        tell: Callable[[Change], None],
     ) -> None:
         self._store = store
         self._embedder = embedder
@@ -69,7 +75,8 @@ class Pipeline:
         self._tell = tell
         self._telling = threading.Lock()
         self._report = Report()
-        self._files = Files(store)
+        self._base = base
+        self._files = Files(store, base)
         self._read: Channel[Step] = Channel(WAITING)
         self._embedded: Channel[list[_Ready]] = Channel(WAITING)
         self._empty = np.empty((0, store.manifest.dimension), np.float32)
@@ -85,7 +92,7 @@ class Pipeline:
             InputError: a path does not exist.
         """
         started = time.monotonic()
-        found = find(paths, skip)
+        found = find(paths, skip, self._base)
         reader = Reader(self._embedder.checkpoint.path / TOKENIZER, chunk_tokens=self._store.manifest.chunk_tokens)
         reading = self._stage("beige-read", lambda: self._read_all(reader, found))
         storing = self._stage("beige-store", self._store_all)

@@ -3,7 +3,7 @@
 import dataclasses
 import itertools
 import string
-from collections.abc import Iterable, Iterator, Mapping, Set
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from pathlib import Path
 from typing import overload
 
@@ -12,9 +12,27 @@ import numpy as np
 from beige.engines import Raw, open_engine
 from beige.engines.batches import sliced
 from beige.errors import InputError, UsageError
+from beige.lexical import by_table, by_tokens, by_words
+from beige.models.card import MCLS_STRIDE, SPLADE
 from beige.models.checkpoint import Checkpoint, open_checkpoint
 from beige.models.tokenizer import Tokens
-from beige.values import Embedding, Embeddings, Output, Role
+from beige.values import Embedding, Embeddings, Floats, Output, Role, Sparse
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Example:
+    """A query and its answer, put before queries of models that learn from such.
+
+    Attributes:
+        query: a question as queries are.
+        response: a passage that answers it.
+        task: what the query is for, if not the same as the queries that follow.
+    """
+
+    query: str
+    response: str
+    task: str | None = None
+
 
 DEFAULT_MODEL = "bge-small-en-v1.5"
 
@@ -45,7 +63,10 @@ class Embedder:
         device: str = "auto",
         precision: str = "auto",
         instruction: str | None = None,
+        prompt: str | None = None,
+        examples: Iterable[Example] = (),
         max_tokens: int | None = None,
+        mcls: bool = False,
     ) -> None:
         """Open a model and make it ready to run.
 
@@ -54,12 +75,18 @@ class Embedder:
                 pulled first.
             device: "cpu" or "auto".
             precision: "fp32", "bf16", "int8", or "auto": the fastest that keeps the vectors.
-            instruction: goes before every query instead of the model's own; with a `{text}` in it, the query goes
-                there. "" for none. Braces that are meant as such are doubled.
+            instruction: what queries are for, where the model takes a task (bge-en-icl and the other decoders); else
+                it goes before every query instead of the model's own. With a `{text}` in it, the query goes there. ""
+                for none. Braces that are meant as such are doubled.
+            prompt: the name of an instruction of the model's own, one of `checkpoint.prompts`.
+            examples: queries with their answers, for models that take such (bge-en-icl).
             max_tokens: longer texts are cut to so many tokens, special ones included; the model's length by default.
+            mcls: for long texts of models that pool the first token: one such token before every 256, and the mean of
+                their states; Chen et al. 2024, https://arxiv.org/abs/2402.03216. Dense vectors alone.
 
         Raises:
-            UsageError: no such device, precision or placeholder; `max_tokens` out of bounds.
+            UsageError: no such device, precision or placeholder; `max_tokens` out of bounds; `mcls` with a model that
+                pools otherwise.
             ModelNotFoundError: no such model.
             SourceError: it is not on this machine and no source gave it.
             CheckpointError: its files are damaged.
@@ -70,12 +97,19 @@ class Embedder:
             if not 3 <= max_tokens <= checkpoint.max_tokens:
                 raise UsageError(f"max_tokens is {max_tokens}; {checkpoint.name} takes 3 to {checkpoint.max_tokens}")
             checkpoint = dataclasses.replace(checkpoint, max_tokens=max_tokens)
+        if mcls:
+            if checkpoint.pooling != "cls":
+                raise UsageError(f"{checkpoint.name} does not pool its first token: it takes no mcls")
+            checkpoint = dataclasses.replace(checkpoint, pooling="mcls", outputs=("dense",))
         self.checkpoint: Checkpoint = checkpoint
+        asked = _instruction(checkpoint, instruction, prompt)
         self.affixes: Mapping[Role, tuple[str, str]] = {
-            "query": _affixes(*_instructed(checkpoint.templates["query"], instruction)),
-            "document": _affixes(checkpoint.templates["document"], None),
+            "query": _affixes(*_instructed(checkpoint, asked, tuple(examples))),
+            "document": _affixes(checkpoint.templates["document"], {}),
         }
         self._tokenizer = checkpoint.tokenizer()
+        self._hollow = self._tokenizer.hollow
+        self._query_weights = checkpoint.query_weights()
         self._engine = open_engine(checkpoint, device, precision)
 
     @property
@@ -85,7 +119,7 @@ class Embedder:
 
     @property
     def dimension(self) -> int:
-        """Length of the dense vectors."""
+        """Length of the dense vectors; for a model without, of its hidden states."""
         return self.checkpoint.dimension
 
     @property
@@ -171,44 +205,76 @@ class Embedder:
         if not outputs:
             raise UsageError(f"no output is asked for: take some of {', '.join(self.checkpoint.outputs)}")
         if isinstance(texts, str):
-            return self._gather(list(self._rows([texts], role, outputs)), outputs)[0]
+            return next(self._embeddings([texts], role, outputs))
         if isinstance(texts, bytes | bytearray | Mapping | Set) or not isinstance(texts, Iterable):
             raise InputError(f"texts must be a string or an iterable of strings in some order, not {_kind(texts)}")
-        rows = self._rows(texts, role, outputs)
+        found = self._embeddings(texts, role, outputs)
         if hasattr(texts, "__len__"):
-            return self._gather(list(rows), outputs)
-        return (self._gather(part, outputs) for part in sliced(rows, _BATCH))
+            return self._gather(list(found), outputs)
+        return (self._gather(part, outputs) for part in sliced(found, _BATCH))
 
-    def _rows(self, texts: Iterable[object], role: Role, outputs: tuple[Output, ...]) -> Iterator[tuple[Raw, Tokens]]:
-        mine, engines = itertools.tee(self._tokens(texts, *self.affixes[role]))
-        return zip(self._engine.run(engines, outputs), mine, strict=False)  # the engine reads ahead, never `mine`
+    def words(self, sparse: Sparse) -> dict[str, float]:
+        """A sparse vector's tokens, as the vocabulary spells them, with their weights, the largest first."""
+        order = np.argsort(-sparse.weights, kind="stable")
+        return dict(zip(self._tokenizer.words(sparse.ids[order]), sparse.weights[order].tolist(), strict=True))
 
-    def _tokens(self, texts: Iterable[object], prefix: str, suffix: str) -> Iterator[Tokens]:
+    def _embeddings(self, texts: Iterable[object], role: Role, outputs: tuple[Output, ...]) -> Iterator[Embedding]:
+        filled = self._filled(texts, *self.affixes[role])
+        if role == "query" and self._query_weights is not None:
+            return self._looked_up(filled, self._query_weights)
+        mine, engines = itertools.tee(self._tokens(filled, self.affixes[role][1]))
+        asked = ("words",) if self.checkpoint.pooling in SPLADE else outputs
+        rows = zip(self._engine.run(engines, asked), mine, strict=False)  # the engine reads ahead, never `mine`
+        return (self._embedding(raw, tokens, outputs) for raw, tokens in rows)
+
+    def _filled(self, texts: Iterable[object], prefix: str, suffix: str) -> Iterator[list[str]]:
+        """Some texts at a time, each in its template."""
         for part in sliced(enumerate(texts), _SLICE):
             filled = []
             for place, text in part:
                 if not isinstance(text, str):
                     raise InputError(f"text {place} (counted from 0) is {_kind(text)}: only strings can be embedded")
                 filled.append(prefix + text + suffix)
-            yield from self._tokenizer.encode(filled)
+            yield filled
 
-    def _gather(self, rows: list[tuple[Raw, Tokens]], outputs: tuple[Output, ...]) -> Embeddings:
+    def _tokens(self, filled: Iterable[list[str]], tail: str) -> Iterator[Tokens]:
+        for part in filled:
+            if self.checkpoint.pooling == "mcls":
+                yield from self._tokenizer.encode_marked(part, MCLS_STRIDE)
+            else:
+                yield from self._tokenizer.encode(part, tail)
+
+    def _looked_up(self, filled: Iterable[list[str]], table: Floats) -> Iterator[Embedding]:
+        for part in filled:
+            for own in self._tokenizer.bare(part):
+                sparse = by_table(np.array(own[: self.max_tokens], np.int32), table)
+                yield Embedding(None, sparse, None, len(own), len(own) > self.max_tokens)
+
+    def _embedding(self, raw: Raw, tokens: Tokens, outputs: tuple[Output, ...]) -> Embedding:
+        sparse = None
+        if "words" in raw:
+            sparse = by_words(raw["words"])
+        elif "sparse" in outputs:
+            sparse = by_tokens(tokens.ids, raw["sparse"], self._hollow)
+        return Embedding(raw.get("dense"), sparse, raw.get("multi"), tokens.count, tokens.truncated)
+
+    def _gather(self, found: list[Embedding], outputs: tuple[Output, ...]) -> Embeddings:
         dense = None
         if "dense" in outputs:
-            dense = np.empty((len(rows), self.dimension), np.float32)  # (n, d)
-            for target, (raw, _) in zip(dense, rows, strict=True):
-                target[:] = raw["dense"]
+            dense = np.empty((len(found), self.dimension), np.float32)  # (n, d)
+            for row, one in zip(dense, found, strict=True):
+                row[:] = one.dense
         return Embeddings(
             dense=dense,
-            sparse=None,
-            multi=None,
-            tokens=np.array([tokens.count for _, tokens in rows], np.int32),
-            truncated=np.array([tokens.truncated for _, tokens in rows], np.bool_),
+            sparse=tuple(one.sparse for one in found if one.sparse is not None) if "sparse" in outputs else None,
+            multi=tuple(one.multi for one in found if one.multi is not None) if "multi" in outputs else None,
+            tokens=np.array([one.tokens for one in found], np.int32),
+            truncated=np.array([one.truncated for one in found], np.bool_),
         )
 
 
-def _affixes(template: str, task: str | None) -> tuple[str, str]:
-    """What goes before and after a text, by a template with `{text}` and, if a task is given, `{task}`.
+def _affixes(template: str, values: Mapping[str, str]) -> tuple[str, str]:
+    """What goes before and after a text, by a template with `{text}` and placeholders of given values.
 
     Raises:
         UsageError: another placeholder, a brace alone, or not exactly one `{text}`.
@@ -219,10 +285,10 @@ def _affixes(template: str, task: str | None) -> tuple[str, str]:
             sides[-1] += literal
             if field == "text":
                 sides.append("")
-            elif field == "task" and task is not None:
-                sides[-1] += task
             elif field is not None:
-                raise ValueError(f"placeholder {{{field}}}")
+                if field not in values:
+                    raise ValueError(f"placeholder {{{field}}}")
+                sides[-1] += values[field]
             if spec or conversion:
                 raise ValueError(f"format {spec or conversion!r}")
     except ValueError as error:
@@ -233,15 +299,42 @@ def _affixes(template: str, task: str | None) -> tuple[str, str]:
     return sides[0], sides[1]
 
 
-def _instructed(template: str, instruction: str | None) -> tuple[str, str | None]:
-    """The template and the task of queries when the user's instruction is heard."""
-    if instruction is None:
-        return template, None
-    if "{text}" in instruction:
-        return instruction, None
-    if "{task}" in template:
-        return template, instruction
-    return instruction + "{text}", None
+def _instruction(checkpoint: Checkpoint, instruction: str | None, prompt: str | None) -> str | None:
+    """The instruction that is given, or named."""
+    if prompt is None:
+        return instruction
+    if instruction is not None:
+        raise UsageError("instruction and prompt are both given: take one")
+    if prompt not in checkpoint.prompts:
+        known = f"only {', '.join(checkpoint.prompts)}" if checkpoint.prompts else "nor any other"
+        raise UsageError(f"{checkpoint.name} has no prompt {prompt!r}, {known}")
+    return checkpoint.prompts[prompt]
+
+
+def _instructed(
+    checkpoint: Checkpoint, instruction: str | None, examples: Sequence[Example]
+) -> tuple[str, dict[str, str]]:
+    """The template of queries when the user's instruction and examples are heard, and what goes into it.
+
+    Raises:
+        UsageError: the model takes no examples.
+    """
+    template, card = checkpoint.templates["query"], checkpoint.card
+    tasks = tuple(card.tasks.values()) if card else ()
+    task = tasks[0] if instruction is None and tasks else instruction
+    if instruction is not None and "{text}" in instruction:
+        template, task = instruction, None
+    elif instruction is not None and "{task}" not in template:
+        template, task = instruction + "{text}", None
+    if examples and (card is None or "{examples}" not in template):
+        raise UsageError(f"{checkpoint.name} takes no examples in its queries")
+    values = {} if task is None else {"task": task}
+    if card and card.example:
+        shown = (
+            card.example.format(task=one.task or task or "", query=one.query, response=one.response) for one in examples
+        )
+        values["examples"] = "".join(f"{text}\n\n" for text in shown)
+    return template, values
 
 
 def _kind(value: object) -> str:

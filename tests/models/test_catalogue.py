@@ -58,7 +58,7 @@ def test_templates_have_the_text_and_known_placeholders_only(card: ModelCard) ->
     for template in card.templates.values():
         fields = [field for _, field, _, _ in string.Formatter().parse(template) if field is not None]
         assert fields.count("text") == 1
-        assert set(fields) <= {"text", "task"}
+        assert set(fields) <= {"text", "task", "examples"}
 
 
 @EVERY
@@ -121,4 +121,5 @@ def test_the_published_instructions_stand_before_queries_alone() -> None:
     assert find_card("bge-small-zh-v1.5").templates["query"] == "为这个句子生成表示以用于检索相关文章：{text}"
     assert find_card("bge-small-zh-v1.5").templates["document"] == "{text}"
     assert find_card("e5-small-v2").templates == {"query": "query: {text}", "document": "passage: {text}"}
-    assert find_card("bge-en-icl").templates["query"] == "<instruct>{task}\n<query>{text}"
+    assert find_card("bge-en-icl").templates["query"] == "{examples}<instruct>{task}\n<query>{text}\n<response>"
+    assert find_card("bge-multilingual-gemma2").templates["query"] == "<instruct>{task}\n<query>{text}"

@@ -1,7 +1,7 @@
 """A model card: what is known of a published checkpoint, as data. It knows nothing of files on this machine."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from beige.values import Output, Role
@@ -53,7 +53,11 @@ class ModelCard:
         languages: ISO 639-1 codes, "code" for programming languages, "multilingual" for a hundred and more.
         licence: SPDX identifier, or "Gemma" for the Gemma terms of use.
         outputs: what an embedder gives; empty for a reranker.
-        templates: by role, a `str.format` string with `{text}`, and `{task}` where the model takes a task.
+        templates: by role, a `str.format` string with `{text}`, and where the model takes them `{task}`, what queries
+            are for, and `{examples}`.
+        tasks: by name, what queries may be for; the first is taken where none is given.
+        example: an example of a query and its answer, a `str.format` string with `{task}`, `{query}` and `{response}`;
+            empty where it takes none.
         aliases: other names that people use for it.
         maven: where it can be had besides the Hub.
         width: bytes of a parameter in the published files.
@@ -73,6 +77,8 @@ class ModelCard:
     licence: str
     outputs: tuple[Output, ...]
     templates: Mapping[Role, str]
+    tasks: Mapping[str, str] = field(default_factory=dict)
+    example: str = ""
     aliases: tuple[str, ...] = ()
     maven: MavenFiles | None = None
     width: int = 4

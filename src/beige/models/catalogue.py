@@ -13,6 +13,15 @@ from beige.values import Role
 
 _PLAIN: Mapping[Role, str] = {"query": "{text}", "document": "{text}"}
 _INSTRUCT: Mapping[Role, str] = {"query": "<instruct>{task}\n<query>{text}", "document": "{text}"}
+_IN_CONTEXT: Mapping[Role, str] = {
+    "query": "{examples}<instruct>{task}\n<query>{text}\n<response>",
+    "document": "{text}",
+}
+_TASKS: Mapping[str, str] = {
+    "web_search_query": "Given a web search query, retrieve relevant passages that answer the query.",
+    "sts_query": "Retrieve semantically similar text.",
+    "summarization_query": "Given a news summary, retrieve other semantically similar summaries.",
+}
 _E5: Mapping[Role, str] = {"query": "query: {text}", "document": "passage: {text}"}
 _PROMPT: Mapping[str, str] = {
     "en": "Represent this sentence for searching relevant passages: ",
@@ -135,7 +144,9 @@ CATALOGUE: tuple[ModelCard, ...] = (
         max_tokens=4096,
         languages=("en",),
         licence="Apache-2.0",
-        templates=_INSTRUCT,
+        templates=_IN_CONTEXT,
+        tasks=_TASKS,
+        example="<instruct>{task}\n<query>{query}\n<response>{response}",
         width=4,
         note="takes in-context examples",
     ),
@@ -149,6 +160,7 @@ CATALOGUE: tuple[ModelCard, ...] = (
         languages=("multilingual",),
         licence="Gemma",
         templates=_INSTRUCT,
+        tasks=_TASKS,
         width=4,
     ),
     _decoder(
@@ -161,6 +173,12 @@ CATALOGUE: tuple[ModelCard, ...] = (
         languages=("en", "zh", "code"),
         licence="Apache-2.0",
         templates=_INSTRUCT,
+        tasks={
+            "code_search_query": "Given a question in text, retrieve code that is an appropriate response to the "
+            "question.",
+            "sql_query": "Given a question in text, retrieve SQL queries that are appropriate responses to the "
+            "question.",
+        },
         width=4,
     ),
     _decoder(
@@ -173,6 +191,7 @@ CATALOGUE: tuple[ModelCard, ...] = (
         languages=("en",),
         licence="Apache-2.0",
         templates={"query": "Instruct: {task}\nQuery: {text}", "document": "{text}"},
+        tasks={"reasoning_query": "Given a Post, retrieve relevant passages that help answer the post."},
         note="for retrieval that takes reasoning",
     ),
     _embedder(

@@ -15,7 +15,7 @@ from beige.models.card import SPLADE, Kind, ModelCard, Pooling
 from beige.models.catalogue import find_card
 from beige.models.fingerprint import fingerprint
 from beige.models.heads import FILES, head_file
-from beige.models.layout import CONFIG, TOKENIZER, read_json, read_settings
+from beige.models.layout import CONFIG, TOKENIZER, TOKENIZER_CONFIG, read_json, read_settings, special_token
 from beige.models.modules import MODULES
 from beige.models.pull import folder_named, known, present
 from beige.models.pull import pull as fetch
@@ -43,7 +43,8 @@ class Checkpoint:
         dimension: length of the vectors.
         max_tokens: the longest text that it reads, special tokens included.
         outputs: what it gives.
-        templates: by role, a `str.format` string with `{text}` (and `{task}`).
+        templates: by role, a `str.format` string with `{text}` (and `{task}` and `{examples}`).
+        prompts: by name, what queries may be asked with: templates with `{text}`, and tasks without.
         kind: embedder or reranker.
         query_table: the folder of a table of weights by which queries are embedded without the model, as documents'
             models of learned sparse retrieval have it.
@@ -58,6 +59,7 @@ class Checkpoint:
     max_tokens: int
     outputs: tuple[Output, ...]
     templates: Mapping[Role, str]
+    prompts: Mapping[str, str]
     kind: Kind
     query_table: Path | None = None
 
@@ -122,7 +124,15 @@ class Checkpoint:
         file = self.path / TOKENIZER
         if not file.is_file():
             raise CheckpointError(f"{self.path} holds no {TOKENIZER}: save it with a fast tokenizer, or pull it again")
-        tokenizer = Tokenizer(file, self.max_tokens, _count(self.path, self.config, "pad_token_id"))
+        stated = read_json(self.path / TOKENIZER_CONFIG)
+        tokenizer = Tokenizer(
+            file,
+            self.max_tokens,
+            _count(self.path, self.config, "pad_token_id"),
+            # transformers obeys these whatever tokenizer.json says; BGE's decoders end every text with EOS by them.
+            begins=special_token(stated, "bos_token") if stated.get("add_bos_token") else None,
+            ends=special_token(stated, "eos_token") if stated.get("add_eos_token") else None,
+        )
         rows = _count(self.path, self.config, "vocab_size")
         if rows and tokenizer.vocabulary_size > rows:
             raise CheckpointError(
@@ -174,6 +184,7 @@ def open_folder(path: Path, card: ModelCard | None = None) -> Checkpoint:
         max_tokens=min(said.max_tokens or known["max_tokens"] or positions, positions),
         outputs=card.outputs if card else _outputs(path, pooling) if kind == "embedder" else (),
         templates={**_PLAIN, **(card.templates if card else {}), **said.templates},
+        prompts={**(card.tasks if card else {}), **said.prompts},
         kind=kind,
         query_table=said.query_table,
     )

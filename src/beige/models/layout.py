@@ -45,15 +45,20 @@ class Settings:
         query_table: the folder of the weights of words that queries take without a model.
         pooling: from the pooling module's `config.json`.
         max_tokens: from `sentence_bert_config.json`, else `model_max_length` of the tokenizer's configuration.
-        templates: by role, from the named prompts; an empty prompt says nothing, for sentence-transformers writes
-            one for every model.
+        prompts: by name, templates with `{text}`; an empty prompt says nothing, for sentence-transformers writes one
+            for every model.
     """
 
     backbone: Path
     query_table: Path | None
     pooling: Pooling | None
     max_tokens: int | None
-    templates: Mapping[Role, str]
+    prompts: Mapping[str, str]
+
+    @property
+    def templates(self) -> dict[Role, str]:
+        """The prompts whose names are those of roles, by role."""
+        return {role: self.prompts[name] for name, role in _ROLES.items() if name in self.prompts}
 
 
 def is_whole(folder: Path) -> bool:
@@ -88,6 +93,13 @@ def read_json(path: Path) -> dict[str, Any]:
     return value
 
 
+def special_token(stated: Mapping[str, Any], name: str) -> str | None:
+    """A special token as `tokenizer_config.json` states it: its text, or an object that holds it."""
+    token = stated.get(name)
+    token = token.get("content") if isinstance(token, dict) else token
+    return token if isinstance(token, str) else None
+
+
 def read_settings(folder: Path) -> Settings:
     """Read what a folder's files say.
 
@@ -97,7 +109,7 @@ def read_settings(folder: Path) -> Settings:
     modules = read_modules(folder)
     backbone = modules.find(*BACKBONES) or folder
     table = next((module.path for module in modules.query if module.kind == "SparseStaticEmbedding"), None)
-    return Settings(backbone, table, _read_pooling(modules), _read_length(backbone), _read_templates(folder))
+    return Settings(backbone, table, _read_pooling(modules), _read_length(backbone), _read_prompts(folder))
 
 
 def _read_length(folder: Path) -> int | None:
@@ -111,15 +123,11 @@ def _read_length(folder: Path) -> int | None:
     return None
 
 
-def _read_templates(folder: Path) -> dict[Role, str]:
+def _read_prompts(folder: Path) -> dict[str, str]:
     prompts = read_json(folder / PROMPTS).get("prompts") or {}
     if not isinstance(prompts, dict) or not all(isinstance(prompt, str) for prompt in prompts.values()):
         raise CheckpointError(f"{folder / PROMPTS} holds prompts that are not names with texts")
-    return {
-        role: prompts[name].replace("{", "{{").replace("}", "}}") + "{text}"
-        for name, role in _ROLES.items()
-        if prompts.get(name)
-    }
+    return {name: prompt.replace("{", "{{").replace("}", "}}") + "{text}" for name, prompt in prompts.items() if prompt}
 
 
 def _read_pooling(modules: Modules) -> Pooling | None:

@@ -7,7 +7,7 @@ import numpy as np
 
 from beige.errors import InputError
 from beige.models.checkpoint import Checkpoint
-from beige.models.layout import TOKENIZER_CONFIG, read_json
+from beige.models.layout import TOKENIZER_CONFIG, read_json, special_token
 from beige.models.tokenizer import Tokenizer, Tokens
 
 _ASKS = (
@@ -86,13 +86,6 @@ def _frame(checkpoint: Checkpoint, tokenizer: Tokenizer) -> Frame:
         return Frame(*tokenizer.pair_affixes())
     line, prompt = tokenizer.bare(["\n", _PROMPTS.get(checkpoint.architecture, _ASKS)])
     stated = read_json(checkpoint.path / TOKENIZER_CONFIG)
-    begin, fill = (tokenizer.id_of(_content(stated.get(name))) for name in ("bos_token", "pad_token"))
+    begin, fill = (tokenizer.id_of(special_token(stated, name)) for name in ("bos_token", "pad_token"))
     before = () if begin is None or begin == fill else (begin,)
     return Frame(before, tuple(line), (*line, *prompt), query="A: ", passage="B: ")
-
-
-def _content(token: object) -> str | None:
-    """A special token as `tokenizer_config.json` states it: its text, or an object that holds it."""
-    if isinstance(token, dict):
-        token = token.get("content")
-    return token if isinstance(token, str) else None

@@ -1,5 +1,6 @@
 """Text to token ids, over the `tokenizers` library. It cuts by itself, so that every text's true length is known."""
 
+import math
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -53,7 +54,21 @@ class Tokenizer:
         vocabulary_size: one above the largest id.
     """
 
-    def __init__(self, path: Path, max_tokens: int, pad_id: int) -> None:
+    def __init__(
+        self, path: Path, max_tokens: int, pad_id: int, *, begins: str | None = None, ends: str | None = None
+    ) -> None:
+        """Read a tokenizer.
+
+        Args:
+            path: `tokenizer.json`.
+            max_tokens: where `encode` cuts.
+            pad_id: the id that fills a batch.
+            begins: a special token that texts begin with even if the file does not say so.
+            ends: likewise, at their end.
+
+        Raises:
+            CheckpointError: the file is missing or damaged.
+        """
         import tokenizers
 
         try:
@@ -68,16 +83,50 @@ class Tokenizer:
         self.pad_id = pad_id
         self.vocabulary_size = max(self._inner.get_vocab(with_added_tokens=True).values()) + 1
         self._prefix, self._suffix = _affixes(self._inner)
+        first, last = self.id_of(begins), self.id_of(ends)
+        if first is not None and self._prefix[:1] != [first]:
+            self._prefix = [first, *self._prefix]
+        if last is not None and self._suffix[-1:] != [last]:
+            self._suffix = [*self._suffix, last]
         self._room = max_tokens - len(self._suffix)
         self._boundary = _boundary(self._inner)
 
-    def encode(self, texts: Sequence[str]) -> list[Tokens]:
-        """Tokenize texts; those longer than `max_tokens` are cut before their closing special tokens."""
-        return [self._cut(encodings) for encodings in self._encodings(texts)]
+    def encode(self, texts: Sequence[str], tail: str = "") -> list[Tokens]:
+        """Tokenize texts; those longer than `max_tokens` are cut before their closing special tokens.
+
+        Args:
+            texts: any number.
+            tail: what every text ends with, and shall end with when it is cut.
+        """
+        kept = self.bare([tail])[0] if tail else []
+        return [self._cut(encodings, kept) for encodings in self._encodings(texts)]
 
     def bare(self, texts: Sequence[str]) -> list[list[int]]:
         """Ids of texts without special tokens and without any cut, for inputs that are put together of several."""
         return [[token for encoding in encodings for token in encoding.ids] for encodings in self._encodings(texts)]
+
+    def encode_marked(self, texts: Sequence[str], stride: int) -> list[Tokens]:
+        """Tokenize texts with the opening special token before every `stride` tokens, rather than once."""
+        blocks, rest = divmod(self._room, stride + 1)
+        most = blocks * stride + max(0, rest - 1)  # tokens of its own that a text may have
+        found = []
+        for own in self.bare(texts):
+            kept = own[:most]
+            parts = [kept[at : at + stride] for at in range(0, max(1, len(kept)), stride)]
+            ids = [token for part in parts for token in self._prefix + part] + self._suffix
+            count = len(own) + max(1, math.ceil(len(own) / stride)) * len(self._prefix) + len(self._suffix)
+            found.append(Tokens(np.array(ids, np.int32), count, len(own) > most))
+        return found
+
+    @property
+    def hollow(self) -> tuple[int, ...]:
+        """The ids that stand for no word: what opens and closes a text, padding, and the unknown."""
+        unknown = (self.id_of(token) for token in ("<unk>", "[UNK]"))
+        return tuple({*self._prefix, *self._suffix, self.pad_id, *(token for token in unknown if token is not None)})
+
+    def words(self, ids: Iterable[int]) -> list[str]:
+        """What each id stands for, as the vocabulary spells it."""
+        return [str(self._inner.id_to_token(token)) for token in ids]
 
     def pair_affixes(self) -> tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...]]:
         """The special tokens before, between and after two texts."""
@@ -112,13 +161,15 @@ class Tokenizer:
         for text in texts:
             yield [next(encodings)] if len(text) <= PIECE else (encoding for _, encoding in self._pieces(text))
 
-    def _cut(self, encodings: Iterable[Any]) -> Tokens:
+    def _cut(self, encodings: Iterable[Any], tail: list[int]) -> Tokens:
         ids, own = list(self._prefix), 0
         for encoding in encodings:
             own += len(encoding)
             if len(ids) < self._room:
                 ids += encoding.ids
         count = own + len(self._prefix) + len(self._suffix)
+        if count > self.max_tokens:
+            ids[max(0, self._room - len(tail)) :] = tail
         return Tokens(np.array(ids[: self._room] + self._suffix, np.int32), count, count > self.max_tokens)
 
     def _pieces(self, text: str, offsets: bool = False) -> Iterator[tuple[int, Any]]:

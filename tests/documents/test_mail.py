@@ -3,9 +3,11 @@ from pathlib import Path
 
 import pytest
 
-from beige.documents.mail import mail
+from beige.documents.parsers import CONTENTS
 from beige.errors import InputError
 from tests.documents import files
+
+mail = CONTENTS["email"]
 
 
 def test_headers_body_and_attachment_under_their_names(tmp_path: Path) -> None:

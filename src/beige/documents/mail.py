@@ -3,6 +3,7 @@
 By the standard library's parser: kreuzberg joins the words of an HTML mail ("HelloBob").
 """
 
+from collections.abc import Callable, Mapping
 from email import message_from_bytes, policy
 from email.message import EmailMessage, MIMEPart
 from pathlib import Path
@@ -17,9 +18,15 @@ _HEADERS = ("From", "To", "Cc", "Date", "Subject")
 _DEPTH = 8
 """How deep mails that are attached to mails are read."""
 
+Parsers = Mapping[str, Callable[[bytes], Content]]
 
-def mail(data: bytes) -> Content:
+
+def mail(data: bytes, parsers: Parsers) -> Content:
     """A mail under its subject: headers, body (plain text rather than HTML), attachments under their names.
+
+    Args:
+        data: the file.
+        parsers: of attachments, by their kind; "text" for those that have none.
 
     Raises:
         InputError: it has neither headers nor a body.
@@ -28,11 +35,11 @@ def mail(data: bytes) -> Content:
     if not message.keys():
         raise InputError("the file is no e-mail: it has no headers")
     blocks = Blocks()
-    _message(message, blocks, 1)
+    _message(message, blocks, parsers, 1)
     return blocks.content()
 
 
-def _message(message: EmailMessage, blocks: Blocks, level: int) -> None:
+def _message(message: EmailMessage, blocks: Blocks, parsers: Parsers, level: int) -> None:
     blocks.title(_header(message, "Subject"), level)
     blocks.add("\n".join(f"{name}: {value}" for name in _HEADERS if (value := _header(message, name))))
     body = message.get_body(("plain", "html"))
@@ -46,21 +53,19 @@ def _message(message: EmailMessage, blocks: Blocks, level: int) -> None:
         else:
             blocks.add(text)
     for part in message.iter_attachments():
-        _attachment(part, blocks, level + 1)
+        _attachment(part, blocks, parsers, level + 1)
 
 
-def _attachment(part: MIMEPart, blocks: Blocks, level: int) -> None:
+def _attachment(part: MIMEPart, blocks: Blocks, parsers: Parsers, level: int) -> None:
     """What is attached, under its name; one that cannot be read is named with the reason, and the mail goes on."""
-    from beige.documents.parsers import CONTENTS  # which has this module in its table
-
     inner = part.get_payload(0) if part.get_content_type() == "message/rfc822" else None
     if isinstance(inner, EmailMessage) and level <= _DEPTH:
-        _message(inner, blocks, level)
+        _message(inner, blocks, parsers, level)
         return
     name = part.get_filename() or part.get_content_type()
     blocks.title(name, level)
     data = _bytes(part)
-    parse = CONTENTS.get(formats.kind_of(Path(name)), CONTENTS["text"])
+    parse = parsers.get(formats.kind_of(Path(name)), parsers["text"])
     try:
         blocks.append(parse(data), level)
     except InputError as error:

@@ -20,7 +20,7 @@ CONTENTS: dict[str, Callable[[bytes], Content]] = {
     "pptx": pptx,
     "xlsx": xlsx,
     "epub": epub,
-    "email": mail,
+    "email": lambda data: mail(data, CONTENTS),
 }
 """Kinds that are one document; the kind is the document's `media`."""
 

@@ -63,6 +63,7 @@ def test_without_a_client_it_says_so(card: ModelCard, beige_home: Path) -> None:
     ("body", "said"),
     [
         ("print('[ERROR] Could not resolve example.tiny:tiny-bert:jar:1.0'); sys.exit(1)", "Could not resolve"),
+        (r"print('\x1b[0m\x1b[1;31m[ERROR] No space left\x1b[m'); sys.exit(1)", "1.0: No space left$"),
         ("print('noise'); print('Unknown host', file=sys.stderr); sys.exit(1)", "Unknown host"),
         ("sys.exit(3)", "it gave no file"),
         ("pass", "it gave no file"),

@@ -1,6 +1,7 @@
 """Maven as a source: a jar with an ONNX export, fetched by the `mvn` client and imported. Knows no host: mvn does."""
 
 import os
+import re
 import shutil
 import subprocess
 import zipfile
@@ -13,6 +14,9 @@ from beige.models.layout import is_whole, sha256
 from beige.models.onnx_import import import_onnx
 
 SUMS = "SHA256SUMS"
+
+_COLOURS = re.compile(r"\x1b\[[\d;]*m")
+"""Some versions of the client write them into pipes too, whatever its `style.color` says."""
 
 
 def folder(card: ModelCard) -> Path:
@@ -69,7 +73,7 @@ def _copy(artifact: str, staging: Path) -> Path:
     )
     jars = list(staging.glob("*.jar"))
     if done.returncode != 0 or not jars:
-        lines = [line.strip() for line in (done.stdout + done.stderr).splitlines() if line.strip()]
+        lines = [line.strip() for line in _COLOURS.sub("", done.stdout + done.stderr).splitlines() if line.strip()]
         said = next((line for line in lines if "ERROR" in line), lines[-1] if lines else "it gave no file")
         raise SourceError(f"mvn could not fetch {artifact}: {said.removeprefix('[ERROR] ')}")
     return jars[0]

@@ -141,7 +141,7 @@ def test_from_an_index_to_judgements(
     found = json.loads(done.out)
     assert (found["output"], found["queries"], found["documents"]) == ("set", 2, 2)
     assert sum(found["kinds"].values()) == 2
-    assert "beige evaluate set" in beige("evaluate", "sample", "--output", "again").out
+    assert "next: beige evaluate again" in beige("evaluate", "sample", "--output", "again").out
     figures = json.loads(beige("evaluate", "set", "--system", "bm25", "--json").out)
     (remark,) = figures["data"]["remarks"]
     assert "it does not measure how good one is" in remark

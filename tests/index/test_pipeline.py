@@ -325,12 +325,16 @@ class Failing(StandIn):
         return super().encode_document(texts)
 
 
-def test_an_error_of_the_embedder_ends_the_run_and_what_was_told_stays(
-    here: Path, embedder: StandIn, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+def small_windows(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every document is a transaction of its own."""
     monkeypatch.setattr("beige.index.pipeline.FIRST_WINDOW", 1)
     monkeypatch.setattr("beige.index.pipeline.SMALLEST_WINDOW", 1)
     monkeypatch.setattr("beige.index.pipeline.WINDOW_SECONDS", 0)
+
+
+@pytest.mark.usefixtures("small_windows")
+def test_an_error_of_the_embedder_ends_the_run_and_what_was_told_stays(here: Path, embedder: StandIn) -> None:
     for number in range(200):
         write(here / f"{number:03}.md", f"text {number}")
     write(here / "150.md", "poison")
@@ -352,12 +356,10 @@ def test_an_error_of_the_caller_ends_the_run(here: Path, embedder: StandIn) -> N
         assert index.count() == (1, 1), "it was stored before it was told"
 
 
+@pytest.mark.usefixtures("small_windows")
 def test_an_error_of_the_store_ends_the_run_and_what_was_told_stays(
     here: Path, embedder: StandIn, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("beige.index.pipeline.FIRST_WINDOW", 1)
-    monkeypatch.setattr("beige.index.pipeline.SMALLEST_WINDOW", 1)
-    monkeypatch.setattr("beige.index.pipeline.WINDOW_SECONDS", 0)
     for number in range(50):
         write(here / f"{number:02}.md", f"text {number}")
     upsert = SqliteStore.upsert

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def run(
-    paths: list[str] = typer.Argument(metavar="PATH...", help="Files and folders."),
+    paths: list[str] = typer.Argument(metavar="PATH", help="Files and folders."),
     *,
     index: str | None = Where,
     model: str | None = typer.Option(

@@ -6,7 +6,9 @@ from beige.cli._terminal import Json, emit, out
 
 
 def run(
-    model: str = typer.Argument(help="A name from `beige models`, a repository on the Hub, or a checkpoint's folder."),
+    model: str = typer.Argument(
+        metavar="MODEL", help="A name from `beige models`, a repository on the Hub, or a checkpoint's folder."
+    ),
     as_json: bool = Json,
 ) -> None:
     """Fetch a model's files, or verify those that are here; everything is checked by its sha256."""

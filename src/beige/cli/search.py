@@ -25,7 +25,7 @@ _CONTROLS = {
 
 
 def run(
-    query: str = typer.Argument(help="A question, or some words."),
+    query: str = typer.Argument(metavar="QUERY", help="A question, or some words."),
     index: str | None = Where,
     limit: int = typer.Option(10, "--limit", "-n", help="The most hits, from 1 to 1000."),
     legs: str = typer.Option("dense,bm25", help="What to search: dense (by meaning), bm25 (by words), or both."),

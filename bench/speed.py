@@ -26,7 +26,7 @@ from bench.texts import DATA, tokens_read, workloads
 
 DEFAULT, TUNED, TUNED_FP32 = (f"sentence-transformers{how}" for how in ("", ", tuned", ", tuned in fp32"))
 PRECISIONS = ("fp32", "bf16", "int8")
-SIZES = tuple({"batch_size": size} for size in (4, 8, 16, 32, 64))
+SIZES = tuple({"batch_size": size} for size in (4, 8, 16, 32))
 QUICK = (DEFAULT, "fastembed", "fastembed, tuned", *(f"Beige, {precision}" for precision in PRECISIONS))
 """Who runs in a quick run: those that load quickly, and the one that ratios are taken to."""
 

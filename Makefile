@@ -43,6 +43,7 @@ test: lint  ## under ten minutes on two cores
 
 quality: setup  ## retrieval and parity figures, written to docs/measurements/
 	$(BIN)/python -m bench.quality
+	$(BIN)/python -m bench.rivals
 
 bench: setup  ## speed beside the peers, written to docs/measurements/
 	$(BIN)/python -m bench.speed

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from beige.embedder import Embedder
 
 
-_LIMIT = Limit(texts=1024, characters=1 << 24)
+_LIMIT = Limit(texts=512, characters=1 << 24)
 _ALONE = 300
 
 

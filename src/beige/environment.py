@@ -1,11 +1,14 @@
 """The environment variables and folders that Beige obeys; the one place where they are read."""
 
+import math
 import os
 from pathlib import Path
 
 HOME = "BEIGE_HOME"
 INDEX = "BEIGE_INDEX"
 OFFLINE = "BEIGE_OFFLINE"
+
+_CPU_SHARE = Path("/sys/fs/cgroup/cpu.max")
 
 _TRUE = {"1", "true", "yes", "on"}
 
@@ -53,7 +56,10 @@ def foreign(*names: str) -> str | None:
 
 
 def cores() -> int:
-    """How many processors this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+    """How many processors this process may use: its affinity, and a container's share of the machine's time."""
+    own = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    try:
+        quota, period = _CPU_SHARE.read_text(encoding="ascii").split()
+    except (OSError, ValueError):
+        return own  # no control groups here, or none that limits the time
+    return own if quota == "max" else max(1, min(own, math.ceil(int(quota) / int(period))))

@@ -6,15 +6,17 @@ compute them. Shapes in the comments: b texts, t tokens, h hidden, n heads of wi
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from beige._openvino import ops
 from beige.engines.encoders import ENCODERS
 from beige.engines.openvino_weights import Weights, first, ints
 from beige.errors import EngineError
 from beige.models.checkpoint import Checkpoint
+from beige.models.dtypes import widen
 
 if TYPE_CHECKING:
     from beige.engines.openvino_weights import Node
@@ -122,9 +124,9 @@ class Encoder:
             self._weights.tensor(f"embeddings.{kind}_embeddings.weight", count, self.hidden)
             for kind, count in rows.items()
         )
-        first = self._architecture.first_position(self._config)
+        start = self._architecture.first_position(self._config)
         typed = pairs and len(kinds) > 1
-        shifts = np.asarray(positions[first:], np.float32) + (0 if typed else np.asarray(kinds[0], np.float32))
+        shifts = _values(positions)[start:] + (0 if typed else _values(kinds)[0])
         table = self._weights.constant(shifts)
         x = ops.add(
             ops.gather(self._weights.constant(words), ids, ints(0)),
@@ -161,3 +163,7 @@ class Encoder:
     def _split(self, x: "Node") -> "Node":
         shape = ints(0, 0, self._heads, self.hidden // self._heads)
         return ops.transpose(ops.reshape(x, shape, True), ints(0, 2, 1, 3))
+
+
+def _values(stored: NDArray[Any]) -> NDArray[np.float32]:
+    return np.asarray(widen(stored), np.float32)

@@ -1,8 +1,9 @@
 """The CPU engine: one graph compiled by OpenVINO, several infer requests of it at once."""
 
 import contextlib
+import threading
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -30,6 +31,9 @@ _HINTS = {
 }
 """OpenVINO's properties for each precision; int8 weights are in the graph, activations are quantised as they come."""
 
+_RELEASE = 0.1
+"""Seconds between two releases of pages while a graph is compiled."""
+
 STREAMS = 16
 """The most batches that are computed at once, a core each or, on larger machines, some cores each.
 
@@ -51,7 +55,13 @@ class OpenVINOEngine:
         self._checkpoint = checkpoint
         self._pad_id = int(checkpoint.config.get("pad_token_id") or 0)
         self._streams = min(cores(), STREAMS)
-        self._compiled = _Compiled(build(checkpoint, int8=choice.precision == "int8"), self._streams, choice)
+        graph = build(checkpoint, int8=choice.precision == "int8")
+        with _letting_go(graph.release):
+            self._compiled = _Compiled(graph, self._streams, choice)
+            shortest = Batch((0,), (Tokens(np.full(2, self._pad_id, np.int32), 2, False),))
+            request = self._compiled.start(_inputs(shortest, self._pad_id, graph.outputs))
+            request.wait()
+            self._compiled.idle.append(request)
 
     def run(self, texts: Iterable[Tokens], outputs: tuple[str, ...]) -> Iterator[Raw]:
         """See `Engine.run`."""
@@ -126,3 +136,26 @@ def _inputs(batch: Batch, fill: int, outputs: tuple[str, ...]) -> dict[str, Ints
         "vectors": np.array([longest if "multi" in outputs else 1], np.int32),
         "passages": np.array(starts, np.int32),
     }
+
+
+@contextlib.contextmanager
+def _letting_go(release: Callable[[], None]) -> Iterator[None]:
+    """Release a graph's pages over and over while it is compiled and first run.
+
+    OpenVINO reads every page then, some several times, and packs what it reads: without this the whole file and all
+    that is packed of it would be in memory together.
+    """
+    done = threading.Event()
+
+    def work() -> None:
+        while not done.wait(_RELEASE):
+            release()
+
+    thread = threading.Thread(target=work, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        done.set()
+        thread.join()
+        release()

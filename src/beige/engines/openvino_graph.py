@@ -36,12 +36,15 @@ class Graph:
         outputs: what it gives.
         constants: the arrays whose memory the model shares. They must outlive it and all that is compiled from it:
             OpenVINO holds bare pointers, and crashes without them.
+        release: lets the system have the memory of the files' pages, which are read once and packed; they come back
+            where they are read again.
     """
 
     model: "ov.Model"
     inputs: tuple[str, ...]
     outputs: tuple[str, ...]
     constants: tuple[NDArray[Any], ...]
+    release: Callable[[], None]
 
 
 def build(checkpoint: Checkpoint, *, int8: bool = False) -> Graph:
@@ -68,7 +71,7 @@ def build(checkpoint: Checkpoint, *, int8: bool = False) -> Graph:
     else:
         results = _vectors(checkpoint, encoder, weights, inputs)
     model = ov.Model(list(results.values()), list(inputs.made.values()), checkpoint.name)
-    return Graph(model, tuple(inputs.made), tuple(results), tuple(weights.constants))
+    return Graph(model, tuple(inputs.made), tuple(results), tuple(weights.constants), weights.release)
 
 
 def _vectors(checkpoint: Checkpoint, encoder: Encoder, weights: Weights, inputs: Inputs) -> dict[str, "Node"]:

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from beige._openvino import ops, ov
 from beige.errors import CheckpointError
 from beige.models.checkpoint import Checkpoint
+from beige.models.dtypes import is_bfloat16, widen
 
 GROUP = 32
 """Neighbouring numbers of a row that share a scale in int8: of weights here, of activations in the engine.
@@ -48,14 +49,14 @@ class Weights:
         return name in self._tensors
 
     def tensor(self, name: str, *shape: int) -> NDArray[Any]:
-        """A tensor as it is stored, the file's own memory where it can be.
+        """A tensor as it is stored, the file's own memory where it can be; `widen` makes numbers of it.
 
         Raises:
             CheckpointError: it is missing, or has another shape.
         """
         if name not in self._tensors:
             raise CheckpointError(f"{self._path} has no tensor {name}: pull the checkpoint again")
-        tensor = self._tensors[name]
+        tensor = self._tensors.stored(name)
         if tensor.shape != shape:
             raise CheckpointError(
                 f"{self._path}: tensor {name} has shape {tensor.shape}, its config.json means {shape}"
@@ -85,17 +86,26 @@ class Weights:
         constant = self._shared(np.ascontiguousarray(array))
         return constant if array.dtype == np.float32 else ops.convert(constant, "f32")
 
+    def release(self) -> None:
+        """Let the system have the memory of the files' pages; see `Tensors.release`."""
+        self._tensors.release()
+
     def _shared(self, array: NDArray[Any]) -> "Node":
         # OpenVINO shares only what is writable, though it never writes: a view that does not say that it is mapped
         # read-only, and that keeps the mapping alive.
-        interface = {**array.__array_interface__, "data": (array.ctypes.data, False)}
+        kind = "<u2" if is_bfloat16(array) else array.dtype.str
+        interface = {"shape": array.shape, "typestr": kind, "data": (array.ctypes.data, False), "version": 3}
         view = np.asarray(SimpleNamespace(__array_interface__=interface, array=array))
         self.constants.append(view)
+        if is_bfloat16(array):
+            return ov.op.Constant(ov.Tensor(view, ov.Shape(array.shape), ov.Type.bf16), shared_memory=True).output(0)
         return ov.op.Constant(view, shared_memory=True).output(0)
 
     def _quantised(self, matrix: NDArray[Any]) -> "Node":
         rows, columns = matrix.shape
-        groups = np.asarray(matrix, np.float32).reshape(rows, -1, math.gcd(columns, GROUP))  # (rows, groups, columns)
+        groups = np.asarray(widen(matrix), np.float32).reshape(
+            rows, -1, math.gcd(columns, GROUP)
+        )  # (rows, groups, columns)
         scale = np.maximum(np.abs(groups).max(axis=2, keepdims=True), np.finfo(np.float32).tiny) / 127
         whole = self._shared(np.rint(groups / scale).astype(np.int8))
         return ops.reshape(ops.multiply(ops.convert(whole, "f32"), self.constant(scale)), ints(rows, columns), False)

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from beige.errors import CheckpointError, ModelNotFoundError
 from beige.models.card import SPLADE, Kind, ModelCard, Pooling
@@ -19,7 +18,7 @@ from beige.models.layout import CONFIG, TOKENIZER, TOKENIZER_CONFIG, read_json, 
 from beige.models.modules import MODULES
 from beige.models.pull import folder_named, known, present
 from beige.models.pull import pull as fetch
-from beige.models.tensors import WEIGHTS, open_file, open_tensors
+from beige.models.tensors import WEIGHTS, Tensors, open_file, open_tensors
 from beige.models.tokenizer import Tokenizer
 from beige.values import Floats, Output, Role
 
@@ -89,7 +88,7 @@ class Checkpoint:
         within = self.kind == "reranker" or self.pooling in SPLADE
         return fingerprint(self.path, self.tensors(), settings, heads=heads, heads_within=within)
 
-    def tensors(self) -> Mapping[str, NDArray[Any]]:
+    def tensors(self) -> Tensors:
         """Every tensor by canonical name ("encoder.layer.0.output.dense.weight"), mapped from disk.
 
         float32 and float16 come as read-only views of the file in their stored dtype, bfloat16 widened to float32.

@@ -12,7 +12,7 @@ DTYPES: Mapping[str, np.dtype[Any]] = {
     "F64": np.dtype("<f8"),
     "F32": np.dtype("<f4"),
     "F16": np.dtype("<f2"),
-    BFLOAT16: np.dtype("<u2"),  # widened when it is read: numpy has no bfloat16
+    BFLOAT16: np.dtype([(BFLOAT16, "<u2")]),  # numpy has no bfloat16; the record says what the bits are
     "I64": np.dtype("<i8"),
     "I32": np.dtype("<i4"),
     "I16": np.dtype("<i2"),
@@ -26,17 +26,18 @@ DTYPES: Mapping[str, np.dtype[Any]] = {
 """How each is stored."""
 
 
-def finish(stored: NDArray[Any], dtype: str) -> NDArray[Any]:
-    """An array that can be computed with: aligned, contiguous, in the machine's byte order, bfloat16 as float32.
+def native(stored: NDArray[Any]) -> NDArray[Any]:
+    """Numbers as they lie in a file, aligned, contiguous, in the machine's byte order; themselves where they are so."""
+    return np.require(stored, stored.dtype.newbyteorder("="), ["C", "A"])
 
-    Args:
-        stored: numbers as they lie in a file, in the dtype that `DTYPES` gives or its other byte order.
-        dtype: their safetensors name.
 
-    Returns:
-        `stored` itself where nothing has to change.
-    """
-    native = np.require(stored, stored.dtype.newbyteorder("="), ["C", "A"])
-    if dtype == BFLOAT16:
-        return (native.astype(np.uint32) << 16).view(np.float32)
-    return native
+def is_bfloat16(array: NDArray[Any]) -> bool:
+    """Whether an array is of the record that stands for bfloat16."""
+    return array.dtype.names is not None
+
+
+def widen(array: NDArray[Any]) -> NDArray[Any]:
+    """An array that can be computed with: bfloat16 as float32, exactly; any other itself."""
+    if is_bfloat16(array):
+        return (array[BFLOAT16].astype(np.uint32) << 16).view(np.float32)
+    return array

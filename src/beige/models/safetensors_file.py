@@ -1,7 +1,7 @@
 """A safetensors file as one mapping of arrays, mapped from disk: nothing is read before it is used."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from beige.errors import CheckpointError
-from beige.models.dtypes import DTYPES, finish
+from beige.models.dtypes import DTYPES, native
+from beige.models.tensor_file import TensorFile, map_file
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,11 +23,10 @@ class _Place:
     shape: tuple[int, ...]
 
 
-class SafetensorsFile(Mapping[str, NDArray[Any]]):
+class SafetensorsFile(TensorFile):
     """The tensors of a safetensors file by name.
 
-    They are read-only views of the mapped file, in their own dtype; bfloat16, which numpy lacks, is widened to float32
-    at each access: exact, a fresh array of the caller's own.
+    They are read-only views of the mapped file.
 
     Args:
         path: the file.
@@ -37,14 +37,15 @@ class SafetensorsFile(Mapping[str, NDArray[Any]]):
 
     def __init__(self, path: Path) -> None:
         self._places = _places(path)
-        self._map = np.memmap(path, np.uint8, "r")
+        self.mapping = map_file(path)
 
-    def __getitem__(self, name: str) -> NDArray[Any]:
+    def stored(self, name: str) -> NDArray[Any]:
+        """See `TensorFile.stored`."""
         place = self._places[name]
         dtype = DTYPES[place.dtype]
         size = int(np.prod(place.shape, dtype=np.int64)) * dtype.itemsize
-        stored = self._map[place.offset : place.offset + size].view(np.ndarray).view(dtype)
-        return finish(stored.reshape(place.shape), place.dtype)
+        stored = np.frombuffer(self.mapping, np.uint8, size, place.offset).view(dtype)
+        return native(stored.reshape(place.shape))
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._places)

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from beige.errors import CheckpointError
 from beige.models.safetensors_file import SafetensorsFile
+from beige.models.tensor_file import TensorFile
 from beige.models.torch_file import TorchFile
 
 WEIGHTS = "model.safetensors"
@@ -31,12 +32,23 @@ class Tensors(Mapping[str, NDArray[Any]]):
         prefix: what to leave out at the start of names.
     """
 
-    def __init__(self, files: Sequence[Mapping[str, NDArray[Any]]], prefix: str) -> None:
+    def __init__(self, files: Sequence[TensorFile], prefix: str) -> None:
+        self._files = files
         self._places = {name.removeprefix(prefix): (file, name) for file in files for name in file}
 
     def __getitem__(self, name: str) -> NDArray[Any]:
         file, stored = self._places[name]
         return file[stored]
+
+    def stored(self, name: str) -> NDArray[Any]:
+        """A tensor with bfloat16 as it is stored, a record of its bits; see `DTYPES`."""
+        file, stored = self._places[name]
+        return file.stored(stored)
+
+    def release(self) -> None:
+        """Let the system have the memory that pages of the files take; they come back when they are read again."""
+        for file in self._files:
+            file.release()
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._places)
@@ -74,7 +86,7 @@ def open_tensors(folder: Path, prefixes: tuple[str, ...]) -> Tensors:
     return Tensors(files, next(found, ""))
 
 
-def open_file(path: Path) -> Mapping[str, NDArray[Any]]:
+def open_file(path: Path) -> TensorFile:
     """Map one file of tensors by stored name: safetensors by its ending, else a file that torch saved.
 
     Raises:

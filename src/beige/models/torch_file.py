@@ -13,6 +13,7 @@ import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import pairwise
+from mmap import mmap
 from pathlib import Path
 from typing import Any, Literal
 
@@ -20,7 +21,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from beige.errors import CheckpointError
-from beige.models.dtypes import DTYPES, finish
+from beige.models.dtypes import DTYPES, native
+from beige.models.tensor_file import TensorFile, map_file
 from beige.models.torch_pickle import RefusedError, StoredTensor, read_pickle
 
 _PICKLE = "data.pkl"
@@ -43,11 +45,11 @@ class _Record:
     crc: int
 
 
-class TorchFile(Mapping[str, NDArray[Any]]):
+class TorchFile(TensorFile):
     """The tensors of a state dictionary by name.
 
-    Contiguous ones are read-only views of the mapped file; transposed, sliced or expanded ones, bfloat16 (widened to
-    float32) and the other byte order are fresh arrays at each access. A storage is compared with the archive's
+    Contiguous ones are read-only views of the mapped file; transposed, sliced or expanded ones, and
+    the other byte order are fresh arrays at each access. A storage is compared with the archive's
     checksum when one of its tensors is first asked for.
 
     Args:
@@ -62,7 +64,8 @@ class TorchFile(Mapping[str, NDArray[Any]]):
         self._path = path
         self._sound: set[str] = set()
         try:
-            self._map = _map(path)
+            self.mapping = _map(path)
+            self._map = np.frombuffer(self.mapping, np.uint8)
             self._records = _records(path, self._map)
             self._tensors = read_pickle(self._pickle())
             self._order = self._byte_order()
@@ -71,17 +74,18 @@ class TorchFile(Mapping[str, NDArray[Any]]):
         except RefusedError as refused:
             raise self._error(refused) from refused
 
-    def __getitem__(self, name: str) -> NDArray[Any]:
+    def stored(self, name: str) -> NDArray[Any]:
+        """See `TensorFile.stored`."""
         tensor = self._tensors[name]
         dtype = DTYPES[tensor.dtype].newbyteorder(self._order)
         if 0 in tensor.shape:
-            return finish(np.empty(tensor.shape, dtype), tensor.dtype)
+            return native(np.empty(tensor.shape, dtype))
         try:
             stored = self._bytes(f"data/{tensor.storage}").view(dtype)[tensor.offset :]
         except RefusedError as refused:
             raise self._error(refused) from refused
         strides = [step * dtype.itemsize for step in tensor.strides]
-        return finish(np.lib.stride_tricks.as_strided(stored, tensor.shape, strides, writeable=False), tensor.dtype)
+        return native(np.lib.stride_tricks.as_strided(stored, tensor.shape, strides, writeable=False))
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._tensors)
@@ -132,14 +136,14 @@ class TorchFile(Mapping[str, NDArray[Any]]):
             raise RefusedError(f"{name!r} reaches outside its numbers")
 
 
-def _map(path: Path) -> NDArray[np.uint8]:
+def _map(path: Path) -> mmap:
     with path.open("rb") as file:
         magic = file.read(len(_MAGIC))
     if magic[:1] == b"\x80":
         raise RefusedError("it is a bare pickle, or of torch's format before version 1.6")
     if magic != _MAGIC:
         raise RefusedError("it is no file that torch.save wrote")
-    return np.memmap(path, np.uint8, "r").view(np.ndarray)
+    return map_file(path)
 
 
 def _records(path: Path, mapped: NDArray[np.uint8]) -> dict[str, _Record]:

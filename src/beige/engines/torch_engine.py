@@ -77,9 +77,11 @@ class TorchEngine:
 
     def _run(self, batch: Batch, outputs: tuple[str, ...]) -> Iterator[tuple[Batch, Outputs]]:
         """Start a batch, in parts where the budget has become smaller since it was packed."""
-        waiting = _parts(batch, self._budget)
+        waiting = deque([batch])
         while waiting:
-            part = waiting.popleft()
+            parts = _parts(waiting.popleft(), self._budget)
+            part = parts.popleft()
+            waiting.extendleft(reversed(parts))
             ids, lengths = pad(part, self._pad_id)  # (b, t), (b,)
             try:
                 with torch.inference_mode():
@@ -98,7 +100,7 @@ class TorchEngine:
                     ) from error
                 self._budget = max(1, min(self._budget, ids.size) // 2)
                 torch.cuda.empty_cache()
-                waiting.extendleft(reversed(_parts(part, self._budget)))
+                waiting.appendleft(part)
             else:
                 yield part, given
 

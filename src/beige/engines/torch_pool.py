@@ -20,6 +20,7 @@ from beige.engines.batches import Batch, batches, in_order
 from beige.engines.engine import Exits, Raw
 from beige.engines.precision import Choice
 from beige.engines.torch_engine import BUDGETS
+from beige.environment import cores
 from beige.errors import EngineError
 from beige.models.checkpoint import Checkpoint
 from beige.models.tokenizer import Tokens
@@ -53,7 +54,7 @@ class TorchPool:
         self.choice = choice
         self._budget = BUDGETS[devices[0].partition(":")[0]]
         self._jobs: SimpleQueue[_Job | None] = SimpleQueue()
-        self._workers = [_Worker(device) for device in devices]
+        self._workers = [_Worker(device, threads=max(1, cores() // len(devices))) for device in devices]
         self._finish = weakref.finalize(self, _close, self._workers, self._jobs)
         for worker in self._workers:
             worker.send((checkpoint, worker.device, choice, exits))
@@ -86,7 +87,7 @@ class TorchPool:
 class _Worker:
     """A process and the socket to it."""
 
-    def __init__(self, device: str) -> None:
+    def __init__(self, device: str, threads: int) -> None:
         self.device = device
         mine, theirs = socket.socketpair()
         with theirs:
@@ -96,7 +97,7 @@ class _Worker:
                 stdin=subprocess.DEVNULL,
                 pass_fds=[theirs.fileno()],
                 process_group=0,  # Ctrl-C reaches the caller alone, which ends its workers
-                env={**os.environ, "TOKENIZERS_PARALLELISM": "false"},
+                env={**os.environ, "OMP_NUM_THREADS": str(threads)},
             )
         self._socket = Connection(mine.detach())
 
@@ -114,8 +115,7 @@ class _Worker:
             )
 
     def close(self) -> None:
-        self._socket.close()  # it ends at the end of what it reads
-        self.process.kill()
+        self.process.kill()  # whoever waits for its answer reads the socket's end
         self.process.wait()
 
 

@@ -54,8 +54,6 @@ def mixed_score(query: Embedding, document: Embedding, weights: Sequence[float] 
         if not weight:
             continue
         if one is None or other is None:
-            raise UsageError(
-                f"the mixed score needs the output {output!r} of both, or the weight 0 for it"
-            )
+            raise UsageError(f"the mixed score needs the output {output!r} of both, or the weight 0 for it")
         total += weight * score(one, other)  # type: ignore[operator]  # each score takes its own output
     return total / sum(weights)

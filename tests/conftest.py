@@ -1,12 +1,16 @@
 """Fixtures that every room's tests share."""
 
 import os
+import signal
 from pathlib import Path
 
 import pytest
 
 # Before anything imports a library that reads it: no test may reach the real Hub.
 os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
+
+# A runner in a shell's background ignores SIGINT, and what tests start and then interrupt would inherit that.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 from tests import checkpoints
 

@@ -9,10 +9,10 @@ import pytest
 # Before anything imports a library that reads it: no test may reach the real Hub.
 os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
 
+from tests import checkpoints
+
 # A runner in a shell's background ignores SIGINT, and what tests start and then interrupt would inherit that.
 signal.signal(signal.SIGINT, signal.default_int_handler)
-
-from tests import checkpoints
 
 CACHE = Path(__file__).resolve().parents[1] / ".cache" / "beige"
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"

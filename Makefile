@@ -39,7 +39,7 @@ format: setup
 	$(BIN)/ruff format src tests bench scripts
 
 test: lint  ## under ten minutes on two cores
-	$(BIN)/pytest tests
+	$(BIN)/pytest tests -n 3  # many wait for processes of their own
 
 quality: setup  ## retrieval and parity figures, written to docs/measurements/
 	$(BIN)/python -m bench.quality

@@ -10,8 +10,8 @@ def load(model: str, precision: str) -> Encode:
 
     embedder = Embedder(Path(model), precision=precision)
 
-    def encode(texts):  # type: ignore[no-untyped-def]
-        return embedder.encode_document(texts).dense
+    def encode(texts, outputs=("dense",)):  # type: ignore[no-untyped-def]
+        return embedder.encode(texts, "document", tuple(outputs)).dense
 
     return encode
 

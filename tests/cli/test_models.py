@@ -80,3 +80,11 @@ def test_pull_of_an_unknown_model_suggests_another(runner: CliRunner) -> None:
     result = runner.invoke(app(pull), ["bge-smal-en"])
     assert isinstance(result.exception, ModelNotFoundError)
     assert "did you mean" in str(result.exception)
+
+
+def test_the_wide_table_says_what_each_model_takes_and_where_it_runs(runner: CliRunner) -> None:
+    text = " ".join(runner.invoke(app(models), ["--wide"]).stdout.split())
+    for card in CATALOGUE:
+        assert card.name in text
+    for said in ("OpenVINO, PyTorch", "not yet", "1.1 GB", "dense sparse multi", "score"):
+        assert said in text

@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import typer
+
 from beige.cli._terminal import Json, emit, out
 
 if TYPE_CHECKING:
@@ -12,7 +14,18 @@ if TYPE_CHECKING:
     from beige.models.card import ModelCard
 
 
-def run(as_json: bool = Json) -> None:
+_VISUAL = ("bge-visualized", "bge-vl")
+
+_WIDTH = 200
+"""Characters that the wide table has at least, whatever the terminal says."""
+
+
+def run(
+    wide: bool = typer.Option(
+        False, "--wide", help="More of each: memory, what goes before queries, where it runs, notes."
+    ),
+    as_json: bool = Json,
+) -> None:
     """List the models that Beige knows by name; a dot marks those that are on this machine."""
     from dataclasses import asdict
 
@@ -24,8 +37,13 @@ def run(as_json: bool = Json) -> None:
         emit([asdict(card) | {"size": card.size, "path": _path(here.get(card.name))} for card in CATALOGUE])
         return
     console = out()
+    if wide:
+        console.width = max(console.width, _WIDTH)
     for kind, title in (("embedder", "Embedders"), ("reranker", "Rerankers")):
         cards = [card for card in CATALOGUE if card.kind == kind]
+        if wide:
+            console.print(_wide(title, cards, here), "")
+            continue
         console.print(_table(title, cards, here, narrow=kind == "embedder" and console.width < 100), "")
     console.print("[green]●[/green] on this machine; any other comes with [bold]beige pull MODEL[/bold]")
 
@@ -61,6 +79,45 @@ def _table(title: str, cards: "list[ModelCard]", here: Mapping[str, Path], *, na
         languages = " ".join("100+" if language == "multilingual" else language for language in card.languages)
         table.add_row(name, _size(card.size), *dimension, str(card.max_tokens), languages, *outputs, card.licence)
     return table
+
+
+def _wide(title: str, cards: "list[ModelCard]", here: Mapping[str, Path]) -> "Table":
+    from rich import box
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, show_edge=False)
+    table.add_column("model", no_wrap=True)
+    for column in ("on disk", "16 bits", "tokens"):
+        table.add_column(column, justify="right", no_wrap=True)
+    for column in ("languages", "outputs", "licence", "before a query", "runs on", "note"):
+        table.add_column(column, overflow="fold")
+    for card in cards:
+        table.add_row(
+            f"{card.name} [green]●[/green]" if card.name in here else card.name,
+            _size(card.size),
+            _size(2 * card.parameters),
+            str(card.max_tokens),
+            " ".join(card.languages),
+            " ".join(card.outputs) or "score",
+            card.licence,
+            Text(card.templates.get("query", "").partition("{text}")[0].replace("\n", "⏎")),
+            _engines(card),
+            card.note,
+        )
+    return table
+
+
+def _engines(card: "ModelCard") -> str:
+    """What runs a model."""
+    from beige.engines.encoders import ENCODERS
+    from beige.models.checkpoint import DECODERS
+
+    if card.name.startswith(_VISUAL):
+        return "not yet"
+    if card.architecture in ENCODERS:
+        return "OpenVINO, PyTorch"
+    return "PyTorch" if card.architecture in DECODERS else "not yet"
 
 
 def _size(count: int) -> str:

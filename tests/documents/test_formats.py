@@ -3,12 +3,13 @@ from pathlib import Path
 import pytest
 
 from beige.documents import formats, parsers
+from beige.documents.chunk import OWN_TEXT
 
 
 def test_every_kind_has_a_parser_and_every_parser_a_kind() -> None:
     assert set(formats.KINDS.values()) == set(parsers.CONTENTS) | set(parsers.RECORDS)
     assert not set(parsers.CONTENTS) & set(parsers.RECORDS)
-    assert set(parsers.CONTENTS) >= parsers.OWN_TEXT
+    assert set(parsers.CONTENTS) >= OWN_TEXT
 
 
 @pytest.mark.parametrize(

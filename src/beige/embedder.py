@@ -129,7 +129,7 @@ class Embedder:
 
     @property
     def precision(self) -> str:
-        """What it runs in: "fp32", "bf16" or "int8"."""
+        """What it runs in: "fp32", "bf16", "fp16" or "int8"."""
         return self._engine.choice.precision
 
     @property

@@ -1,3 +1,4 @@
+import dataclasses
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -9,6 +10,7 @@ from beige.index import Index
 from beige.index.store import Passage
 from beige.models.checkpoint import open_checkpoint
 from beige.search import Hit, Searcher
+from beige.search.request import Options, Request
 from tests.checkpoints import tiny_bert as make_tiny_bert
 from tests.standin import StandIn
 
@@ -77,7 +79,7 @@ def test_ties_break_by_source(index: Index) -> None:
 
 
 def test_a_hit_of_one_leg_has_its_score_in_the_other(index: Index, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("beige.search.searcher.DEPTH", 3)
+    monkeypatch.setattr("beige.search.retrieval.DEPTH", 3)
     with Searcher(index) as searcher:
         hits = searcher.search("stone river", 3)
         everything = {hit.source: hit for hit in searcher.search("stone river", 1000)}
@@ -132,6 +134,7 @@ def test_another_model_is_refused(index: Index, tmp_path: Path) -> None:
         ("x", {"legs": ["dense", "sparse"]}, "no leg 'sparse'"),
         ("x", {"fusion": "magic"}, "no fusion 'magic'"),
         ("x", {"weights": {"sparse": 1}}, "sparse"),
+        ("x", {"leg": ["dense"]}, "no option 'leg'"),
     ],
 )
 def test_what_cannot_be_asked(index: Index, query: str, options: dict[str, object], said: str) -> None:
@@ -160,9 +163,13 @@ def test_a_chunk_that_is_removed_while_one_searches_is_no_hit(index: Index, monk
         found[0] = np.nan
         return found
 
-    monkeypatch.setattr("beige.search.searcher.DEPTH", 5)
+    monkeypatch.setattr("beige.search.retrieval.DEPTH", 5)
     monkeypatch.setattr(index.store, "scores", gone)
     with Searcher(index) as searcher:
         hits = searcher.search("stone river", 5)
     assert hits
     assert not any(np.isnan(hit.score) for hit in hits)
+
+
+def test_every_option_of_a_request_can_be_given_by_name() -> None:
+    assert set(Options.__annotations__) | {"query", "limit"} == {field.name for field in dataclasses.fields(Request)}

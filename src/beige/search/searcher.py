@@ -1,45 +1,24 @@
 """A query in, hits out: every leg's best chunks, fused, explained and marked."""
 
-import logging
-from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Self
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Self, Unpack
 
 import numpy as np
 
-from beige.errors import UsageError
 from beige.index import Index
-from beige.index.store import Ids, Passage, Ranking
-from beige.search.fusion import Evidence, fuse
+from beige.index.store import Passage
+from beige.search.fusion import fuse
 from beige.search.highlight import joined
 from beige.search.hit import Hit, LegScore, Span
-from beige.values import Floats, Sparse
+from beige.search.request import Options, Request
+from beige.search.retrieval import Candidates, Retrieval
+from beige.values import Floats
 
 if TYPE_CHECKING:
     from beige.embedder import Embedder
 
-LEGS = ("dense", "bm25")
-
-DEPTH = 100
-"""Candidates of each leg; more where more hits are asked for."""
-
-MOST = 1000
-"""Hits that can be asked for: a search is no export."""
-
 MARKED = 0.1
 """A word of the query is marked if its IDF is at least this share of the highest: "the" and "of" are not."""
-
-
-_log = logging.getLogger("beige")
-
-
-@dataclass(frozen=True, eq=False, slots=True)
-class _Asked:
-    """The query as a leg reads it, and the leg's best chunks."""
-
-    query: Floats | Sparse
-    ranking: Ranking
 
 
 class Searcher:
@@ -55,106 +34,39 @@ class Searcher:
 
     def __init__(self, index: Index, embedder: "Embedder | None" = None) -> None:
         self._index = index
-        self._embedder = embedder
         if embedder is not None:
             index.check(embedder)
-        self._pool = ThreadPoolExecutor(thread_name_prefix="beige-leg")
+        self._retrieval = Retrieval(index, embedder)
 
-    def search(
-        self,
-        query: str,
-        limit: int = 10,
-        *,
-        legs: Sequence[str] = LEGS,
-        fusion: str = "convex",
-        weights: Mapping[str, float] | None = None,
-    ) -> list[Hit]:
+    def search(self, query: str, limit: int = 10, **options: Unpack[Options]) -> list[Hit]:
         """The chunks that answer a query best.
 
         Args:
             query: a question or some words.
             limit: the most hits, from 1 to 1000.
-            legs: what to search, "dense" or "bm25" or both; only "dense" needs the model.
-            fusion: how several legs become one score, one of `FUSIONS`.
-            weights: of the legs in the fusion, in place of its own.
+            options: what to search and how; see `Request`.
 
         Returns:
             Hits, best first, ties by source and position.
 
         Raises:
-            UsageError: an empty query, a limit out of bounds, an unknown leg or fusion.
+            UsageError: the request makes no sense; see `Request`.
             FingerprintError: another model made the index.
         """
-        if not query.strip():
-            raise UsageError("the query is empty: say what to look for")
-        if not 1 <= limit <= MOST:
-            raise UsageError(f"the limit must be from 1 to {MOST}, not {limit}")
-        if unknown := [leg for leg in legs if leg not in LEGS]:
-            raise UsageError(f"no leg {unknown[0]!r}; there are: {', '.join(LEGS)}")
-        if not legs:
-            raise UsageError(f"no leg to search; there are: {', '.join(LEGS)}")
-        asked = self._ask_all(query, legs, max(limit, DEPTH))
-        ids = np.unique(np.concatenate([one.ranking.ids for one in asked.values()]))  # (n,)
-        evidence = {leg: self._evidence(leg, one, ids) for leg, one in asked.items()}
-        alive = ~np.any([np.isnan(found.scores) for found in evidence.values()], axis=0)  # removed while we searched
-        evidence = {leg: Evidence(f.scores[alive], f.ranks[alive], f.floor) for leg, f in evidence.items()}
-        return self._hits(query, ids[alive], fuse(fusion, evidence, weights), evidence, limit)
+        request = Request.of(query, limit, options)
+        found = self._retrieval.candidates(request)
+        return self._hits(request, found, fuse(request.fusion, found.evidence, request.weights))
 
-    def _ask_all(self, query: str, legs: Sequence[str], depth: int) -> dict[str, _Asked]:
-        """Ask the legs at the same time: in a new process the one loads its stemmer while the other loads the model."""
-        first, *others = dict.fromkeys(legs)
-        waiting = {leg: self._pool.submit(self._ask, leg, query, depth) for leg in others}
-        return {first: self._ask(first, query, depth)} | {leg: asked.result() for leg, asked in waiting.items()}
-
-    def _ask(self, leg: str, query: str, depth: int) -> _Asked:
-        read = self._words if leg == "bm25" else self._vector
-        asked = read(query)
-        return _Asked(asked, self._index.store.top(leg, asked, depth))
-
-    def _words(self, query: str) -> Sparse:
-        return self._index.analyser.query(query)
-
-    def _vector(self, query: str) -> Floats:
-        embedder = self._embedder or self._index.embedder
-        found = embedder.encode_query(query)
-        if found.truncated:
-            _log.warning(
-                f"the query has {found.tokens} tokens and {embedder.checkpoint.name} reads "
-                f"{embedder.checkpoint.max_tokens}: what is beyond is searched by its words only"
-            )
-        assert found.dense is not None
-        return found.dense
-
-    def _evidence(self, leg: str, asked: _Asked, ids: Ids) -> Evidence:
-        """What a leg says of the candidates of all legs, whose ids are (n,) ascending."""
-        scores = np.full(len(ids), np.nan, np.float32)  # (n,)
-        ranks = np.zeros(len(ids), np.int32)  # (n,)
-        found = np.searchsorted(ids, asked.ranking.ids)
-        scores[found] = asked.ranking.scores
-        ranks[found] = np.arange(1, len(found) + 1)
-        missing = ranks == 0
-        if missing.any():
-            scores[missing] = self._index.store.scores(leg, asked.query, ids[missing])
-        query = asked.query
-        floor = 0.0 if isinstance(query, Sparse) else float(self._index.store.centroid(leg) @ query)
-        return Evidence(scores, ranks, floor)
-
-    def _hits(
-        self,
-        query: str,
-        ids: Ids,
-        scores: Floats,
-        evidence: Mapping[str, Evidence],
-        limit: int,
-    ) -> list[Hit]:
+    def _hits(self, request: Request, found: Candidates, scores: Floats) -> list[Hit]:
         """The best candidates with their texts; whoever ties with the last is fetched, so that sources decide."""
+        ids, limit = found.ids, request.limit
         kept = scores >= np.partition(scores, -limit)[-limit] if limit < len(ids) else np.ones(len(ids), bool)
         places = {int(chunk): place for place, chunk in enumerate(ids)}
         passages = sorted(
             self._index.store.fetch(ids[kept]),
             key=lambda passage: (-scores[places[passage.id]], passage.source, passage.position),
         )[:limit]
-        marks = self._marks(query, passages)
+        marks = self._marks(request.query, passages)
         return [
             Hit(
                 score=float(scores[place]),
@@ -163,8 +75,8 @@ class Searcher:
                 text=passage.text,
                 media=passage.media,
                 legs={
-                    leg: LegScore(int(found.ranks[place]) or None, float(found.scores[place]))
-                    for leg, found in evidence.items()
+                    leg: LegScore(int(one.ranks[place]) or None, float(one.scores[place]))
+                    for leg, one in found.evidence.items()
                 },
                 highlights=spans,
                 fields=passage.fields,
@@ -184,7 +96,7 @@ class Searcher:
 
     def close(self) -> None:
         """Let go of the threads; index and embedder stay open."""
-        self._pool.shutdown()
+        self._retrieval.close()
 
     def __enter__(self) -> Self:
         return self

@@ -29,7 +29,16 @@ def python_of(environment: str | None) -> Path:
     if not stamp.is_file() or stamp.read_text() != wanted:
         for command in (
             ["venv", "--quiet", "--clear", "--python", sys.executable, str(folder)],
-            ["pip", "sync", "--quiet", "--python", str(python), "--require-hashes", str(requirements)],
+            [
+                "pip",
+                "sync",
+                "--quiet",
+                "--compile-bytecode",
+                "--python",
+                str(python),
+                "--require-hashes",
+                str(requirements),
+            ],
         ):
             done = _uv(*command)
             if done.returncode:

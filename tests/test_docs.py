@@ -5,15 +5,26 @@ import re
 import shutil
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import pytest
 
+from tests import decoder_checkpoints, splade_checkpoints, xlmr_checkpoints
 from tests.conftest import CACHE
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = sorted(path.relative_to(ROOT) for path in [ROOT / "README.md", *ROOT.glob("docs/*.md")])
 BLOCK = re.compile(r"^```(console|python)\n(.*?)^```", re.MULTILINE | re.DOTALL)
+
+STAND_INS = {
+    "bge-m3": xlmr_checkpoints.tiny_m3,
+    "bge-reranker-v2-m3": xlmr_checkpoints.tiny_reranker,
+    "splade-doc-only": splade_checkpoints.tiny_doc_only,
+    "bge-code-v1": partial(decoder_checkpoints.tiny_decoder, architecture="qwen2"),
+    "bge-reranker-v2-minicpm-layerwise": decoder_checkpoints.tiny_layerwise_reranker,
+}
+"""Tiny checkpoints with random weights in the page's folder, by the names that pages call them by."""
 
 
 def commands(block: str) -> str:
@@ -32,6 +43,8 @@ def test_examples_run(page: Path, tmp_path: Path, bge_small: Path) -> None:
         "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
     }
     environment.pop("BEIGE_INDEX", None)
+    for name, build in STAND_INS.items():
+        build(tmp_path / name)
     subprocess.run(
         ["beige", "index", "docs/", "--json"], cwd=tmp_path, env=environment, check=True, capture_output=True
     )

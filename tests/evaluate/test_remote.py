@@ -109,7 +109,8 @@ def test_an_instruction_goes_before_queries_alone(provider: State):
     system = opened(model, prices(), Budget())
     system.encode(["a"], "query")
     system.encode(["a"], "document")
-    assert provider.texts == ["find: a", "a"]
+    opened(Model("voyage", "m", instruction="Q: {text} A:"), prices(), Budget()).encode(["a"], "query")
+    assert provider.texts == ["find: a", "a", "Q: a A:"]
 
 
 @pytest.mark.parametrize("runner", ALL)

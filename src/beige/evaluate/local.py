@@ -84,25 +84,25 @@ class Sentences:
         """The tensors, the library's version, how a query is written."""
         from sentence_transformers import __version__
 
-        return f"sentence-transformers {__version__} {self._tensors} {role} {self._prompt(role)}"
+        return f"sentence-transformers {__version__} {self._tensors} {role} {self._written('', role)}"
 
     def encode(self, texts: Sequence[str], role: Role) -> Batch:
         """Vectors of the texts, in their order."""
         encode = self.transformer.encode_query if role == "query" else self.transformer.encode_document
-        prompt = self._prompt(role)
-        vectors = encode(list(texts), prompt=prompt, show_progress_bar=False)
-        counted = self.transformer.tokenizer([(prompt or "") + text for text in texts], verbose=False)
+        written = [self._written(text, role) for text in texts]
+        vectors = encode(written, prompt="", show_progress_bar=False)
+        counted = self.transformer.tokenizer(written, verbose=False)
         lengths = np.array([len(ids) for ids in counted["input_ids"]])  # (n,)
         longest = self.transformer.max_seq_length or lengths.max()
         return Batch(
             np.asarray(vectors, np.float32), np.minimum(lengths, longest).astype(np.float64), lengths > longest
         )
 
-    def _prompt(self, role: Role) -> str | None:
-        """What goes before a text: the user's instruction, else the model's own prompt for the role."""
+    def _written(self, text: str, role: Role) -> str:
+        """The text behind the user's instruction, else behind the model's own prompt for the role."""
         if role == "query" and self._model.instruction is not None:
-            return self._model.instruction
-        return self.transformer.prompts.get(role)
+            return self._model.written(text, role)
+        return (self.transformer.prompts.get(role) or "") + text
 
     @cached_property
     def _tensors(self) -> str:

@@ -174,8 +174,8 @@ class Remote:
 
     def space(self, role: Role) -> str:
         """The address and the model, and what is said of the role."""
-        written = (role if self._provider.roles else "", self._instruction(role))
-        return " ".join((self._endpoint.base, self._model.name, *written))
+        said = role if self._provider.roles else ""
+        return " ".join((self._endpoint.base, self._model.name, said, self._model.written("", role)))
 
     def encode(self, texts: Sequence[str], role: Role) -> Batch:
         """Vectors of the texts, in their order.
@@ -184,7 +184,7 @@ class Remote:
             BudgetError: the request would pass the spend limit.
             RemoteError: the server refuses, cannot be reached, or answers as its kind does not.
         """
-        sent = [self._instruction(role) + text for text in texts]
+        sent = [self._model.written(text, role) for text in texts]
         characters = sum(map(len, sent))
         self._budget.check(self._model, self._price, characters * self._ratio)
         answer = self._endpoint.post(self._provider.route, self._provider.body(self._model.name, sent, role))
@@ -205,9 +205,6 @@ class Remote:
     def close(self) -> None:
         """Let go of the connection."""
         self._endpoint.close()
-
-    def _instruction(self, role: Role) -> str:
-        return (self._model.instruction or "") if role == "query" else ""
 
     def _tokens(self, answer: Any) -> float | None:
         """How many the answer says were read; None where it says none, as some servers do."""

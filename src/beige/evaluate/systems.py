@@ -21,6 +21,7 @@ from urllib.parse import unquote
 
 from beige.errors import UsageError
 from beige.search.fusion import FUSIONS
+from beige.values import Role
 
 Runner = Literal["beige", "st", "openai", "cohere", "voyage", "server", "index"]
 """Who turns text into vectors: Beige, sentence-transformers, a provider, any server with OpenAI's routes, or the
@@ -42,7 +43,8 @@ class Model:
         name: of the model, or its folder.
         url: the base of a server's routes, such as `http://host/v1`; None for all other runners.
         precision: that Beige's engine computes in; None for its own choice.
-        instruction: put before a query; None for the model's own, "" for none.
+        instruction: put before a query, which goes in the place of a `{text}` in it; None for the model's own, "" for
+            none.
     """
 
     runner: Runner
@@ -50,6 +52,12 @@ class Model:
     url: str | None = None
     precision: str | None = None
     instruction: str | None = None
+
+    def written(self, text: str, role: Role) -> str:
+        """The text as the instruction has it; only queries have one."""
+        if role == "document" or self.instruction is None:
+            return text
+        return self.instruction.replace("{text}", text) if "{text}" in self.instruction else self.instruction + text
 
 
 @dataclass(frozen=True, slots=True)

@@ -200,6 +200,16 @@ def test_the_page_of_speed():
         Result("Beige, bf16", {}, 1.0, 0.9999, {name: [500.0, 550.0] for name in rates}, [0.5]),
         Result("fastembed", failed="mvn is not on the path"),
     ]
+    figures = speed.aims(results, bf16=True)
+    verdicts = {figure.what: figure.row()[-1] for figure in figures}
+    assert verdicts[f"Beige, bf16, times {speed.DEFAULT}, mixed texts"] == "reached"  # 5 times
+    assert verdicts[f"Beige, bf16, times {speed.TUNED}, mixed texts"] == "not measured"
+    page = speed.render({**AROUND, "peers": {"p": {"torch": "2"}}}, results, figures, {"mixed": (2, 9)}, False)
+    assert "No figures of fastembed: mvn is not on the path" in page
+    assert "| Beige, bf16 |  | 525 | 5.00 | - | 525 | 525 | 0.99990 |" in page
+
+
+def test_the_page_of_the_product():
     indexing = {
         "documents": {"added": 3},
         "chunks": 4,
@@ -217,14 +227,12 @@ def test_the_page_of_speed():
         "warm": {"queries": 2, "p50": 4.0, "p95": 5.0, "store_p50": 6.0, "store_p95": 7.0},
         "memory": [{"model": "m", "text_mb": 1.0, "peak_mb": 650.0, "chunks": 3, "seconds": 1.0}],
     }
-    figures = speed.aims(results, whole, bf16=True)
+    figures = product.aims(whole)
     verdicts = {figure.what: figure.row()[-1] for figure in figures}
-    assert verdicts[f"Beige, bf16, times {speed.DEFAULT}, mixed texts"] == "reached"  # 5 times
-    assert verdicts[f"Beige, bf16, times {speed.TUNED}, mixed texts"] == "not measured"
+    assert verdicts["indexing SciFact, share of the bare embedding rate"] == "reached"
     assert verdicts["of which the store, median"] == "**missed**"
-    page = speed.render({**AROUND, "peers": {"p": {"torch": "2"}}}, results, whole, figures, {"mixed": (2, 9)}, False)
-    assert "No figures of fastembed: mvn is not on the path" in page
-    assert "| Beige, bf16 |  | 525 | 5.00 | - | 525 | 525 | 0.99990 |" in page
+    page = product.render(AROUND, whole, figures, False)
+    assert "| m | 1 | 3 | 650 | 1 |" in page
 
 
 def test_the_page_of_quality():

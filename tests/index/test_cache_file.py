@@ -1,9 +1,12 @@
+import os
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from beige.index import cache_file
 from beige.index.cache_file import CacheWriter, DamagedCacheError, read
 from beige.index.database import Change
 
@@ -76,3 +79,19 @@ def test_every_byte_counts(tmp_path: Path) -> None:
         path.write_bytes(whole[:length])
         with pytest.raises(DamagedCacheError):
             read(path)
+
+
+def test_a_file_that_is_as_it_was_written_is_not_read_through(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path, read_through = tmp_path / "cache", []
+    checksum = cache_file._checksum
+    monkeypatch.setattr(cache_file, "_checksum", lambda *it: read_through.append(1) or checksum(*it))
+    write(path)
+    read(path)
+    assert read_through == []
+    read(path, verify=True)
+    shutil.copy2(path, tmp_path / "copy")
+    assert (tmp_path / "copy").stat().st_mtime_ns == path.stat().st_mtime_ns
+    read(tmp_path / "copy")
+    os.utime(path)
+    read(path)
+    assert read_through == [1] * 3

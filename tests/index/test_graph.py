@@ -3,11 +3,15 @@
 from pathlib import Path
 
 import numpy as np
+import pytest
 
-from beige.index.cache_file import read
+from beige.errors import StoreError
+from beige.index.cache_file import CacheFile, read
+from beige.index.manifest import Storage
 from beige.index.sqlite_store import SqliteStore
 from beige.index.store import Entry
 from beige.values import Floats, Sparse
+from tests.index.contract import kept_as
 from tests.index.samples import entry, manifest
 
 DIMENSION, CHUNKS = 48, 4
@@ -30,10 +34,58 @@ def recall(store: SqliteStore, kept: dict[str, Floats], queries: Floats) -> floa
     return found / (10 * len(queries))
 
 
+NOTHING = (Sparse(np.empty(0, np.uint32), np.empty(0, np.float32)),) * CHUNKS
+
+
+def fill(store: SqliteStore, rng: np.random.Generator, count: int) -> dict[str, Floats]:
+    made = {f"doc{number}": clustered(rng, CHUNKS) for number in range(count)}
+    store.upsert(
+        [
+            Entry(entry(source, 0, CHUNKS).document, {"dense": vectors, "bm25": NOTHING, "sparse": NOTHING})
+            for source, vectors in made.items()
+        ]
+    )
+    return {source: vectors.astype(np.float16).astype(np.float32) for source, vectors in made.items()}
+
+
+@pytest.mark.parametrize(
+    ("storage", "floor", "bytes_each"), [("int8", 0.97, DIMENSION), ("binary", 0.9, DIMENSION // 8)]
+)
+def test_a_storage_is_changed_without_embedding_and_its_hits_have_exact_scores(
+    tmp_path: Path, storage: Storage, floor: float, bytes_each: int
+) -> None:
+    rng = np.random.default_rng(5)
+    folder, queries = tmp_path / "index", clustered(rng, 60)
+
+    def kept() -> CacheFile:
+        return read(folder / "dense.cache")
+
+    with SqliteStore.create(folder, manifest(DIMENSION), exact_rows=400) as store:
+        vectors = fill(store, rng, 600)
+    assert kept().kind == "graph"
+    before = len(kept().arrays["graph"])
+    with SqliteStore.open(folder, write=True, exact_rows=400) as store, SqliteStore.open(folder) as reader:
+        store.update_manifest(legs=kept_as(store.manifest, storage).legs)
+        assert recall(reader, vectors, queries) >= 0.97  # as it stands
+        with pytest.raises(StoreError, match="'legs' is fixed"):
+            store.update_manifest(legs=store.manifest.legs[:1])
+    with SqliteStore.open(folder, write=True, exact_rows=400) as store, SqliteStore.open(folder) as reader:
+        assert store.notices == []
+        assert kept().kind == f"graph-{storage}"
+        assert before - len(kept().arrays["graph"]) == 600 * CHUNKS * (2 * DIMENSION - bytes_each)
+        assert recall(reader, vectors, queries) >= floor
+        scores = np.concatenate(list(vectors.values())) @ queries[0]
+        ranking = reader.top("dense", queries[0], 10)
+        assert ranking.scores[0] == pytest.approx(scores.max(), abs=1e-6)
+        store.delete([f"doc{number}" for number in range(0, 600, 7)])
+        vectors = {source: kept for source, kept in vectors.items() if int(source[3:]) % 7}
+        store.merge()
+        assert recall(reader, vectors, queries) >= floor
+
+
 def test_recall_through_growth_edits_deletions_and_reopenings(tmp_path: Path) -> None:
     rng = np.random.default_rng(1)
     queries = clustered(rng, 60)
-    nothing = (Sparse(np.empty(0, np.uint32), np.empty(0, np.float32)),) * CHUNKS
     kept: dict[str, Floats] = {}
 
     def put(store: SqliteStore, numbers: list[int]) -> None:
@@ -41,7 +93,7 @@ def test_recall_through_growth_edits_deletions_and_reopenings(tmp_path: Path) ->
             batch = {f"doc{number}": clustered(rng, CHUNKS) for number in numbers[start : start + 50]}
             store.upsert(
                 [
-                    Entry(entry(source, 0, CHUNKS).document, {"dense": vectors, "bm25": nothing, "sparse": nothing})
+                    Entry(entry(source, 0, CHUNKS).document, {"dense": vectors, "bm25": NOTHING, "sparse": NOTHING})
                     for source, vectors in batch.items()
                 ]
             )
@@ -50,9 +102,11 @@ def test_recall_through_growth_edits_deletions_and_reopenings(tmp_path: Path) ->
     folder = tmp_path / "index"
     with SqliteStore.create(folder, manifest(DIMENSION), exact_rows=800, tail_rows=250) as store:
         put(store, list(range(150)))
+        store.merge()
         assert read(folder / "dense.cache").kind == "matrix"
         assert recall(store, kept, queries) == 1
         put(store, list(range(150, 1000)))
+        store.merge()
         assert read(folder / "dense.cache").kind == "graph"
         assert recall(store, kept, queries) >= 0.97
     for _ in range(3):

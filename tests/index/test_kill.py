@@ -78,9 +78,12 @@ def test_kills_during_a_merge(tmp_path: Path, moment: str) -> None:
             writing.step(store, number)
             writing.step(plain, number)
     writer = start(folder, 30, moment)
-    assert acknowledged(writer) == 1
+    done = acknowledged(
+        writer
+    )  # the merge that kills it may be that of the thread, before or after the step is told of
+    assert done <= 1
     assert writer.returncode == -9
-    check(folder, plain, 30, 31)
+    check(folder, plain, 30, 30 + done)
     with SqliteStore.open(folder, write=True, exact_rows=writing.EXACT_ROWS) as store:
         check_equal(store, plain)
         store.merge()

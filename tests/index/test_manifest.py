@@ -35,7 +35,13 @@ def test_a_manifest_that_lacks_a_value_is_refused() -> None:
 
 def test_rows_are_plain_json() -> None:
     rows = manifest().to_rows()
-    assert json.loads(rows["legs"])[1] == {"name": "bm25", "kind": "sparse", "dimension": None, "idf": True}
+    assert json.loads(rows["legs"])[1] == {
+        "name": "bm25",
+        "kind": "sparse",
+        "dimension": None,
+        "idf": True,
+        "storage": "float32",
+    }
 
 
 def test_legs_are_found_by_name() -> None:

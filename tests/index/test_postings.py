@@ -29,7 +29,8 @@ def rows(first: int, given: list[Sparse]) -> SparseRows:
 
 def same(one: Postings, other: Postings) -> bool:
     return all(
-        np.array_equal(getattr(one, name), getattr(other, name)) for name in ("ids", "terms", "offsets", "entries")
+        np.array_equal(getattr(one, name), getattr(other, name))
+        for name in ("ids", "terms", "offsets", "highest", "rows", "weights")
     )
 
 
@@ -76,6 +77,53 @@ def test_scores_are_dot_products(seed: int) -> None:
         sum(term in vector.ids for vector, there in zip(everything, alive, strict=True) if there) for term in query.ids
     ]
     assert part.frequencies(query, alive).tolist() == frequencies
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_the_best_are_those_of_all_scores(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(postings, "_PLAIN", 0)
+    monkeypatch.setattr(postings, "_SEEK", (0, 1, 16)[seed % 3])
+    rng = np.random.default_rng(seed)
+    count, terms = 400, 30
+    frequencies = rng.permutation(1 / np.arange(1, terms + 1))  # some ids are in almost every chunk
+    given = []
+    for _ in range(count):
+        ids = np.flatnonzero(rng.random(terms) < frequencies).astype(np.uint32)
+        weights = rng.integers(1, 5, len(ids)) / 4 if seed % 2 else rng.random(len(ids)) + 0.01
+        given.append(Sparse(ids, weights.astype(np.float32)))
+    part = Postings.of(rows(0, given))
+    alive = rng.random(count) < (1.0, 0.7, 0.02)[seed // 2 % 3]
+    query = Sparse(np.flatnonzero(rng.random(terms + 5) < 0.3).astype(np.uint32), np.empty(0, np.float32))
+    weights = rng.integers(1, 5, len(query)) / 4 * (rng.random(len(query)) < 0.9)
+    every = part.scores(query, weights)
+    for k in (1, 7, 100):
+        living = np.sort(every[alive & (every > 0)])
+        kth = np.float32(living[-k]) if len(living) >= k else 0
+        for floor in (0.0, float(kth), float(kth) * 2):
+            found, scores = part.best(query, weights, k, alive, floor)
+            assert (np.diff(found) > 0).all()
+            assert alive[found].all()
+            assert (scores == every[found]).all()
+            wanted = np.flatnonzero(alive & (every > 0) & (every.astype(np.float32) >= max(kth, floor)))
+            assert set(wanted.tolist()) <= set(found.tolist())
+    assert part.frequencies(query, alive).tolist() == [
+        sum(term in given[row].ids for row in np.flatnonzero(alive)) for term in query.ids
+    ]
+
+
+def test_most_of_a_common_ids_list_is_not_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ids in every chunk add little beside rare ones: only the rows of these are looked up."""
+    rng, count = np.random.default_rng(0), 20_000
+    monkeypatch.setattr(postings, "_PLAIN", 0)
+    given = [
+        Sparse(np.array([0, 1] + [2] * (n % 100 == 0), np.uint32), rng.random(2 + (n % 100 == 0)).astype(np.float32))
+        for n in range(count)
+    ]
+    part, query = Postings.of(rows(0, given)), Sparse(np.arange(3, dtype=np.uint32), np.ones(3, np.float32))
+    weights = np.array([0.01, 0.02, 9.0])
+    assert len(part._contenders(query, weights, 10, np.ones(count, bool), 0.0)) < 50
+    found, _ = part.best(query, weights, 10, np.ones(count, bool))
+    assert set(np.argsort(-part.scores(query, weights))[:10].tolist()) <= set(found.tolist())
 
 
 def test_idf_falls_with_frequency_and_stays_above_zero() -> None:

@@ -178,6 +178,7 @@ def test_a_scan_gives_every_chunk_once(store: Store) -> None:
         ("bm25", (Sparse(np.array([2, 1], np.uint32), np.ones(2, np.float32)),) * 2, "ascending"),
         ("bm25", (Sparse(np.array([1, 1], np.uint32), np.ones(2, np.float32)),) * 2, "distinct"),
         ("bm25", (Sparse(np.array([1], np.uint32), np.full(1, np.inf, np.float32)),) * 2, "infinite"),
+        ("bm25", (Sparse(np.array([1], np.uint32), np.full(1, -1, np.float32)),) * 2, "below zero"),
     ],
 )
 def test_vectors_that_do_not_fit_are_refused_and_nothing_is_stored(

@@ -3,14 +3,14 @@
 import hashlib
 import json
 import re
+import threading
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
-
-from tests.http_server import Handler, serving
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 LARGE = (".safetensors", ".bin", ".pt", ".onnx")
@@ -57,8 +57,17 @@ class Hub:
 def serve() -> Iterator[Hub]:
     """Run the stand-in on a free local port."""
     hub = Hub()
-    with serving(_Handler, hub=hub) as hub.url:
+    handler = type("Handler", (_Handler,), {"hub": hub})
+    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    hub.url = f"http://127.0.0.1:{server.server_port}"
+    thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
+    thread.start()
+    try:
         yield hub
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
 
 
 def _entry(path: str, content: bytes) -> dict[str, Any]:
@@ -72,8 +81,12 @@ def _git(content: bytes) -> str:
     return hashlib.sha1(b"blob %d\0" % len(content) + content, usedforsecurity=False).hexdigest()
 
 
-class _Handler(Handler):
+class _Handler(BaseHTTPRequestHandler):
     hub: Hub
+    protocol_version = "HTTP/1.1"
+
+    def log_message(self, *_: object) -> None:
+        pass
 
     def do_HEAD(self) -> None:
         self._answer()
@@ -103,10 +116,19 @@ class _Handler(Handler):
         return self._json({"id": repository, "modelId": repository, "sha": COMMIT, "siblings": siblings})
 
     def _fail(self, status: int, code: str) -> None:
-        self.send(status, headers={"X-Error-Code": code, "X-Error-Message": code})
+        self.send_response(status)
+        self.send_header("X-Error-Code", code)
+        self.send_header("X-Error-Message", code)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
 
     def _json(self, value: Any) -> None:
-        self.send(200, json.dumps(value).encode(), {"Content-Type": "application/json"})
+        body = json.dumps(value).encode()
+        self.send_response(200)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
 
     def _file(self, name: str, files: dict[str, bytes]) -> None:
         if name not in files:
@@ -118,17 +140,27 @@ class _Handler(Handler):
             start = int(asked.removeprefix("bytes=").partition("-")[0])
             if self.command == "GET":
                 self.hub.ranges.append((name, asked))
-        headers = {"X-Repo-Commit": COMMIT, "ETag": f'"{entry["oid"]}"', "Accept-Ranges": "bytes"}
+        self.send_response(206 if start else 200)
         if start:
-            headers["Content-Range"] = f"bytes {start}-{len(content) - 1}/{len(content)}"
+            self.send_header("Content-Range", f"bytes {start}-{len(content) - 1}/{len(content)}")
+        self.send_header("X-Repo-Commit", COMMIT)
+        self.send_header("ETag", f'"{entry["oid"]}"')
         if "lfs" in entry:
-            headers |= {"X-Linked-Etag": f'"{entry["lfs"]["oid"]}"', "X-Linked-Size": str(len(content))}
+            self.send_header("X-Linked-Etag", f'"{entry["lfs"]["oid"]}"')
+            self.send_header("X-Linked-Size", str(len(content)))
+        self.send_header("Accept-Ranges", "bytes")
+        self.send_header("Content-Length", str(len(content) - start))
+        self.end_headers()
+        if self.command == "HEAD":
+            return None
         body = content[start:]
-        headers["Content-Length"] = str(len(body))
-        if self.command == "GET" and name in self.hub.forged:
+        if name in self.hub.forged:
             body = bytes(byte ^ 1 for byte in body[:16]) + body[16:]
-        if self.command == "GET" and self.hub.breaks[name] > 0:
+        if self.hub.breaks[name] > 0:
             self.hub.breaks[name] -= 1
-            body = body[: len(body) // 2]
+            self.wfile.write(body[: len(body) // 2])
+            self.wfile.flush()
             self.close_connection = True
-        return self.send(206 if start else 200, body, headers)
+            return None
+        self.wfile.write(body)
+        return None

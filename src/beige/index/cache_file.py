@@ -1,26 +1,29 @@
 """The file of a cache: arrays, a description of them, its length, a trailer; immutable once it has its name.
 
 The description comes last so that arrays of unknown length can be written as they come. Every byte before the trailer
-is under a CRC-32, checked when the file is opened: what is mapped afterwards is read without further checks.
+is under a CRC-32, checked before the file is mapped, unless it is still the file that was written: the description
+holds its inode and the time of its last change, which no damage, copy or restored backup keeps. So opening an index
+does not read gigabytes, and what is mapped is read without further checks.
 """
 
 import json
 import mmap
 import os
 import struct
+import time
 import zlib
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, BinaryIO, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from beige.index.database import Change
 
-MAGIC = b"beigecache\x00\x01"
+MAGIC = b"beigecache\x00\x02"
 """Its last byte is the format's version."""
 
 _LENGTH = struct.Struct("<Q")
@@ -48,37 +51,51 @@ class CacheFile:
     arrays: dict[str, NDArray[Any]]
 
 
-def read(path: Path) -> CacheFile:
+def read(path: Path, *, verify: bool = False) -> CacheFile:
     """Map a cache.
+
+    Args:
+        path: of the file.
+        verify: compare the checksum in any case.
 
     Raises:
         FileNotFoundError: there is none.
         DamagedCacheError: it is damaged or of another version.
     """
     with path.open("rb") as file:
-        end = os.fstat(file.fileno()).st_size - _TRAILER.size
-        if end < 0:
+        status = os.fstat(file.fileno())
+        end = status.st_size - _TRAILER.size
+        if end < _LENGTH.size:
             raise DamagedCacheError(f"{path} is too short")
-        file.seek(end)
+        file.seek(end - _LENGTH.size)
+        (length,) = _LENGTH.unpack(file.read(_LENGTH.size))
         checksum, magic = _TRAILER.unpack(file.read())
-        if magic != MAGIC:
+        if magic != MAGIC or length > end - _LENGTH.size:
             raise DamagedCacheError(f"{path} is not a cache of this version, or was cut")
-        # Read and not mapped: pages that no search needs must not count as this process's memory.
-        file.seek(0)
-        found = 0
-        for start in range(0, end, _BLOCK):
-            found = zlib.crc32(file.read(min(_BLOCK, end - start)), found)
-        if found != checksum:
+        file.seek(end - _LENGTH.size - length)
+        text = file.read(length)
+        try:
+            written = json.loads(text)["written"]
+        except (ValueError, KeyError, TypeError):
+            written = None
+        if (verify or written != [status.st_ino, status.st_mtime_ns]) and checksum != _checksum(file, end):
             raise DamagedCacheError(f"{path} fails its checksum")
         whole = memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
-    end -= _LENGTH.size
-    (length,) = _LENGTH.unpack_from(whole, end)
-    description = json.loads(bytes(whole[end - length : end]))
+    description = json.loads(text)
     arrays = {
         name: np.frombuffer(whole, _dtype(dtype), int(np.prod(shape)), offset).reshape(shape)
         for name, (dtype, shape, offset) in description["arrays"].items()
     }
     return CacheFile(description["kind"], Change(**description["change"]), arrays)
+
+
+def _checksum(file: BinaryIO, end: int) -> int:
+    # Read and not mapped: pages that no search needs must not count as this process's memory.
+    file.seek(0)
+    found = 0
+    for start in range(0, end, _BLOCK):
+        found = zlib.crc32(file.read(min(_BLOCK, end - start)), found)
+    return found
 
 
 def _dtype(description: Any) -> np.dtype[Any]:
@@ -128,10 +145,13 @@ class CacheWriter:
     ) -> None:
         try:
             if error is None:
+                now = time.time_ns()
+                self._description["written"] = [os.fstat(self._file.fileno()).st_ino, now]
                 description = json.dumps(self._description).encode("ascii")
                 self._write(description + _LENGTH.pack(len(description)))
                 self._file.write(_TRAILER.pack(self._checksum, MAGIC))
                 self._file.flush()
+                os.utime(self._file.fileno(), ns=(now, now))
                 os.fsync(self._file.fileno())
                 self._file.close()
                 self.temporary.replace(self._path)

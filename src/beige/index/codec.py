@@ -1,5 +1,6 @@
 """How vectors stand in the database: float16, little-endian; a sparse vector is its ids (uint32) before its weights."""
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -64,24 +65,42 @@ def encode_sparse(vectors: Vectors, place: str) -> list[bytes]:
     Raises:
         StoreError: they are not sparse, not in order, or not finite in float16.
     """
-    blobs = []
-    for vector in vectors:
-        if not isinstance(vector, Sparse):
-            raise StoreError(f"{place} needs sparse vectors")
-        check_sparse(vector, place)
-        blobs.append(vector.ids.astype("<u4").tobytes() + vector.weights.astype("<f2").tobytes())
-    return blobs
+    sparse = [vector for vector in vectors if isinstance(vector, Sparse)]
+    if len(sparse) != len(vectors):
+        raise StoreError(f"{place} needs sparse vectors")
+    if not sparse:
+        return []
+    whole, ends = _joined(sparse, place)
+    terms, weights = whole.ids.astype("<u4").tobytes(), whole.weights.astype("<f2").tobytes()
+    return [
+        terms[_TERM * start : _TERM * end] + weights[_WEIGHT * start : _WEIGHT * end]
+        for start, end in itertools.pairwise([0, *ends.tolist()])
+    ]
 
 
 def check_sparse(vector: Sparse, place: str) -> None:
     """Refuse what is no sparse vector.
 
     Raises:
-        StoreError: ids that are not distinct and ascending, or weights that are missing or not finite in float16.
+        StoreError: ids that are not distinct and ascending, or weights that are missing, below zero or not finite in
+            float16.
     """
-    if len(vector.ids) != len(vector.weights) or (vector.ids[1:] <= vector.ids[:-1]).any():
+    _joined([vector], place)
+
+
+def _joined(vectors: Sequence[Sparse], place: str) -> tuple[Sparse, NDArray[np.int64]]:
+    """Sparse vectors one after the other, and where each ends; checked together, which one by one takes long."""
+    ends = np.cumsum([len(vector.ids) for vector in vectors])  # (n,)
+    ids = np.concatenate([vector.ids for vector in vectors])
+    weights = np.concatenate([vector.weights for vector in vectors])
+    ascending = ids[1:] > ids[:-1]
+    ascending[ends[(ends > 0) & (ends < len(ids))] - 1] = True  # from one vector to the next
+    if any(len(vector.ids) != len(vector.weights) for vector in vectors) or not ascending.all():
         raise StoreError(f"{place} needs a weight for each of its ids, and the ids distinct and ascending")
-    _check_finite(vector.weights, place)
+    _check_finite(weights, place)
+    if (weights < 0).any():
+        raise StoreError(f"{place} has a weight below zero")
+    return Sparse(ids, weights), ends
 
 
 def _check_finite(values: Floats, place: str) -> None:

@@ -26,6 +26,7 @@ _PRAGMAS = (
     "mmap_size = 0",  # a truncated file is an error, not a SIGBUS
     "cache_size = -16000",
     "journal_size_limit = 67108864",
+    "wal_autocheckpoint = 8192",  # pages, as much: a page of the index of keys is changed again and again
 )
 
 _FULL = "the disk of the index {} is full: nothing of this step was stored; make room and try again"

@@ -180,6 +180,7 @@ class Writing(Reading):
         super().__init__(connection)
         self._dimensions = dimensions
         self._next = 1 + self._sequence("chunk")
+        self._totals: dict[int, tuple[int, NDArray[np.float64]]] = {}  # by leg, once this transaction changes them
 
     def _sequence(self, table: str) -> int:
         row = self._connection.execute("SELECT seq FROM sqlite_sequence WHERE name = ?", (table,)).fetchone()
@@ -259,15 +260,17 @@ class Writing(Reading):
         dimension = self._dimensions[number]
         if dimension is None or not blobs:
             return
-        chunks, total = self.total(number) or (0, np.zeros(dimension))
-        total = total + sign * np.frombuffer(b"".join(blobs), "<f2").reshape(-1, dimension).sum(axis=0, dtype="<f8")
-        self._connection.execute(
-            "INSERT OR REPLACE INTO total VALUES (?, ?, ?)",
-            (number, chunks + sign * len(blobs), total.astype("<f8").tobytes()),
-        )
+        chunks, total = self._totals.get(number) or self.total(number) or (0, np.zeros(dimension))
+        added = np.frombuffer(b"".join(blobs), "<f2").reshape(-1, dimension).sum(axis=0, dtype="<f8")
+        self._totals[number] = chunks + sign * len(blobs), total + sign * added
 
     def note_change(self) -> None:
-        """Close the transaction's account in the log of changes."""
+        """Close the transaction's accounts: the sums of vectors, and the log of changes."""
+        self._connection.executemany(
+            "INSERT OR REPLACE INTO total VALUES (?, ?, ?)",
+            [(number, chunks, total.astype("<f8").tobytes()) for number, (chunks, total) in self._totals.items()],
+        )
+        self._totals.clear()
         self._connection.execute(
             "INSERT INTO change (added, removed, stamp) VALUES (?, ?, random())",
             (self._sequence("chunk"), self._sequence("removal")),

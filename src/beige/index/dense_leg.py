@@ -1,6 +1,6 @@
 """How a dense leg is held: a matrix up to some size, a graph above it; scores are exact in both."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -12,12 +12,14 @@ from beige.index.database import Change, Reading
 from beige.index.dense import Matrix, similarities
 from beige.index.graph import Graph, GraphBuilder
 from beige.index.leg_cache import Base
-from beige.index.manifest import Leg
+from beige.index.manifest import Leg, Storage
 from beige.index.store import Ids, Vectors
 from beige.index.view import Alive, View
 from beige.values import Floats
 
-MATRIX, GRAPH = "matrix", "graph"
+MATRIX = "matrix"
+GRAPHS: Mapping[Storage, str] = {"float32": "graph", "int8": "graph-int8", "binary": "graph-binary"}
+"""The kinds of cache."""
 
 DensePart = Matrix | Graph
 
@@ -30,7 +32,7 @@ class DenseLeg:
 
     Args:
         number: the leg's place in the manifest.
-        leg: its name and dimension.
+        leg: its name, dimension and storage.
         exact_rows: the most chunks that a matrix serves.
     """
 
@@ -39,6 +41,7 @@ class DenseLeg:
         self.number = number
         self._name = leg.name
         self._dimension = leg.dimension
+        self._storage = leg.storage
         self._exact_rows = exact_rows
         # The writer's graph: what it holds of the logs of additions and of removals, and whether the cache is it.
         self._builder: GraphBuilder | None = None
@@ -72,7 +75,12 @@ class DenseLeg:
         """The part that a cache holds."""
         if file.kind == MATRIX:
             return Matrix(file.arrays["ids"], file.arrays["vectors"])
-        return Graph(self._dimension, file.arrays["ids"], file.arrays["graph"])
+        storage = {kind: storage for storage, kind in GRAPHS.items()}[file.kind]
+        return Graph(storage, file.arrays["ids"], file.arrays["centre"], file.arrays["graph"])
+
+    def keeps(self, part: DensePart) -> bool:
+        """Whether a cache's part is as the leg keeps it; a cache of another storage serves until it is written anew."""
+        return isinstance(part, Matrix) or part.storage == self._storage
 
     def candidates(self, view: View[DensePart], query: Floats, k: int, reading: Reading) -> tuple[Ids, Floats]:
         """The k best and more, scored from what the database holds."""
@@ -84,10 +92,11 @@ class DenseLeg:
         """The dot product of each of these vectors with the query: (n,)."""
         return similarities(decode_dense(blobs, self._dimension).vectors, query)
 
-    def grow(self, reading: Reading, chunks: int) -> None:
-        """Put more into the graph than was just committed, so that it is done by the time it is needed."""
-        if self._builder is not None:
-            self._catch_up(self._builder, reading, 2 * chunks + _SLICE // 64)
+    def grow(self, reading: Reading) -> int:
+        """Put some of what is new into the graph."""
+        if self._builder is None or not self._catch_up(self._builder, reading):
+            return reading.head().added
+        return self._added
 
     def write(self, path: Path, reading: Reading, base: Base[DensePart]) -> None:
         """Write a matrix or a graph of all that is stored."""
@@ -97,16 +106,18 @@ class DenseLeg:
         if count <= self._exact_rows // 2:
             self._builder, self._serves = None, False
         elif self._builder is None:
-            self._start(base(), head)
+            self._start(base(), reading)
         if self._builder is None or (count <= self._exact_rows and not self._serves):
             self._write_matrix(path, reading, head)
             return
         self._serves = True
-        self._catch_up(self._builder, reading)
-        with CacheWriter(path, GRAPH, head) as file:
+        while self._catch_up(self._builder, reading):
+            pass
+        with CacheWriter(path, GRAPHS[self._storage], head) as file:
             self._builder.save(file.temporary)
             file.adopt("graph")
             file.array("ids", np.dtype("<i8"), [self._builder.ids])
+            file.array("centre", np.dtype("<f4"), [self._builder.centre])
 
     def _write_matrix(self, path: Path, reading: Reading, head: Change) -> None:
         matrix = self.part(reading.vectors(self.number))
@@ -114,23 +125,22 @@ class DenseLeg:
             file.array("ids", np.dtype("<i8"), [matrix.ids])
             file.array("vectors", np.dtype("<f4"), [matrix.vectors])
 
-    def _start(self, base: tuple[DensePart, Change] | None, head: Change) -> None:
-        if base is not None and isinstance(base[0], Graph):
-            self._builder = GraphBuilder.load(self._dimension, base[0].ids, base[0].content)
+    def _start(self, base: tuple[DensePart, Change] | None, reading: Reading) -> None:
+        if base is not None and isinstance(base[0], Graph) and self.keeps(base[0]):
+            self._builder = GraphBuilder.load(base[0])
             self._added, self._removed, self._serves = base[1].added, base[1].removed, True
         else:
-            self._builder = GraphBuilder(self._dimension)
-            self._added, self._removed, self._serves = 0, head.removed, False
+            chunks, total = reading.total(self.number) or (0, np.zeros(self._dimension))
+            self._builder = GraphBuilder(self._storage, (total / max(chunks, 1)).astype(np.float32))
+            self._added, self._removed = 0, reading.head().removed
+            self._serves = base is not None and isinstance(base[0], Graph)
 
-    def _catch_up(self, builder: GraphBuilder, reading: Reading, most: int | None = None) -> None:
+    def _catch_up(self, builder: GraphBuilder, reading: Reading) -> bool:
+        """Bring a slice of what changed into the graph; whether there is more."""
         builder.remove(np.array(reading.removed(self._removed), np.int64))
         self._removed = reading.head().removed
-        while most is None or most > 0:
-            size = _SLICE if most is None else min(most, _SLICE)
-            rows = decode_dense(reading.vectors(self.number, self._added, size), self._dimension)
-            builder.add(rows.ids, rows.vectors)
-            if len(rows.ids):
-                self._added = int(rows.ids[-1])
-            if len(rows.ids) < size:
-                break
-            most = None if most is None else most - size
+        rows = decode_dense(reading.vectors(self.number, self._added, _SLICE), self._dimension)
+        builder.add(rows.ids, rows.vectors)
+        if len(rows.ids):
+            self._added = int(rows.ids[-1])
+        return len(rows.ids) == _SLICE

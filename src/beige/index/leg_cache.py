@@ -52,17 +52,20 @@ class Kind(Protocol[P, Q_contra]):
     def open(self, file: CacheFile) -> P:
         """The part that a cache holds."""
 
+    def keeps(self, part: P) -> bool:
+        """Whether a cache's part is as the leg keeps it now; else it serves until it is written anew."""
+
     def candidates(self, view: View[P], query: Q_contra, k: int, reading: Reading) -> tuple[Ids, Floats]:
         """Chunks and their scores: the k best, all that tie with the last of them, and others, in no order."""
 
     def scores(self, view: View[P], query: Q_contra, blobs: Blobs) -> Floats:
         """The score of each of these vectors: (n,)."""
 
-    def grow(self, reading: Reading, chunks: int) -> None:
-        """Prepare for the next `write` after so many chunks were committed, where it would otherwise take long."""
+    def grow(self, reading: Reading) -> int:
+        """Prepare for the next `write`, for some of the new chunks; returns the last one that is prepared for."""
 
     def write(self, path: Path, reading: Reading, base: Base[P]) -> None:
-        """Write a cache of all that is stored; nothing is committed meanwhile."""
+        """Write a cache of all that the transaction sees."""
 
 
 class LegCache(Generic[P, Q_contra]):
@@ -105,14 +108,18 @@ class LegCache(Generic[P, Q_contra]):
             self._view, self._file = self._refreshed(view, reading, head), file
             return self._view
 
-    def base(self, reading: Reading) -> tuple[P, Change]:
+    def base(self, reading: Reading, *, verify: bool = False) -> tuple[P, Change]:
         """What the file holds, and its last change.
+
+        Args:
+            reading: to tell whether the change is one of the database's.
+            verify: read the whole file through.
 
         Raises:
             FileNotFoundError: there is none.
             DamagedCacheError: it is damaged, or of another history than the database.
         """
-        part, change = self._open()
+        part, change = self._open(verify=verify)
         if not reading.remembers(change):
             raise DamagedCacheError(f"{self.path} belongs to another history of the index")
         return part, change
@@ -123,7 +130,7 @@ class LegCache(Generic[P, Q_contra]):
             reading.restart()  # the file is opened first, as in `view`
             file = self._identity()
             try:
-                _, change = self.base(reading)
+                _, change = self.base(reading, verify=True)
             except FileNotFoundError:
                 return "missing"
             except DamagedCacheError:
@@ -143,8 +150,8 @@ class LegCache(Generic[P, Q_contra]):
 
         self.kind.write(self.path, reading, base)
 
-    def _open(self) -> tuple[P, Change]:
-        file = read(self.path)
+    def _open(self, *, verify: bool = False) -> tuple[P, Change]:
+        file = read(self.path, verify=verify)
         try:
             return self.kind.open(file), file.change
         except (KeyError, ValueError, RuntimeError) as error:
@@ -181,7 +188,8 @@ class LegCache(Generic[P, Q_contra]):
         if blobs := reading.vectors(self.kind.number, view.change.added):
             new = self.kind.part(blobs)
             tail.append((new, everything(new)))
-        if tail:
-            whole = self.kind.join(tail)
-            tail = [(whole, everything(whole))]
+        # Parts that at least halve from one to the next: a row is joined to others a few times, not at every change.
+        while len(tail) > 1 and len(tail[-2][0].ids) < 2 * len(tail[-1][0].ids):
+            whole = self.kind.join(tail[-2:])
+            tail[-2:] = [(whole, everything(whole))]
         return View(head, (base, *tail))

@@ -1,12 +1,15 @@
 """What an index says of itself: which model made its vectors, which legs it has, how its words were analysed."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from datetime import UTC, datetime
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from beige.errors import StoreError
+
+Storage = Literal["float32", "int8", "binary"]
+"""How a dense leg's cache keeps the numbers of vectors; the database keeps float16, whose scores count."""
 
 FIXED = ("dimension", "legs", "base", "created")
 """What cannot change while the index lives: what is stored depends on it."""
@@ -21,18 +24,22 @@ class Leg:
         kind: "dense" for unit vectors scored by dot product, "sparse" for weights by id.
         dimension: of a dense leg; None for a sparse one.
         idf: whether a sparse leg's ids count times their live IDF.
+        storage: how a dense leg's cache keeps vectors where a graph serves; may change while the index lives.
     """
 
     name: str
     kind: Literal["dense", "sparse"]
     dimension: int | None = None
     idf: bool = False
+    storage: Storage = "float32"
 
     def __post_init__(self) -> None:
         if not self.name.isascii() or not self.name.replace("_", "a").isalnum() or self.name != self.name.lower():
             raise ValueError(f"the leg's name {self.name!r} is not of lower-case letters, digits and underscores")
         if (self.kind == "dense") != (self.dimension is not None):
             raise ValueError(f"the leg {self.name!r} needs a dimension if, and only if, it is dense")
+        if self.storage not in get_args(Storage) or (self.storage != "float32" and self.kind != "dense"):
+            raise ValueError(f"the leg {self.name!r} cannot be kept as {self.storage!r}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,12 +93,18 @@ class Manifest:
             StoreError: a name is unknown, or its value is fixed while the index lives.
         """
         known = {attribute.name for attribute in fields(self)}
-        for name in changes:
+        for name, value in changes.items():
             if name not in known:
                 raise StoreError(f"a manifest has no value {name!r}; it has {', '.join(sorted(known))}")
-            if name in FIXED:
+            if name in FIXED and not (name == "legs" and self._kept_otherwise(value)):
                 raise StoreError(f"{name!r} is fixed while an index lives; make a new one with beige index --rebuild")
         return replace(self, **changes)
+
+    def _kept_otherwise(self, legs: Sequence[Leg]) -> bool:
+        """Whether these legs differ from the manifest's in their storage only."""
+        return [replace(leg, storage="float32") for leg in legs] == [
+            replace(leg, storage="float32") for leg in self.legs
+        ]
 
     def to_rows(self) -> dict[str, str]:
         """Each value as JSON, by name."""

@@ -13,7 +13,7 @@ from beige.index.codec import Blobs, check_sparse, decode_sparse, encode_sparse
 from beige.index.database import Change, Reading
 from beige.index.leg_cache import Base
 from beige.index.manifest import Leg
-from beige.index.postings import ENTRY, Merge, Postings
+from beige.index.postings import Merge, Postings
 from beige.index.store import Ids, Vectors
 from beige.index.view import Alive, View, everything, survivors
 from beige.values import Floats, Sparse
@@ -58,25 +58,29 @@ class SparseLeg:
     def open(self, file: CacheFile) -> Postings:
         """The part that a cache holds."""
         arrays = file.arrays
-        return Postings(arrays["ids"], arrays["terms"], arrays["offsets"], arrays["entries"])
+        return Postings(*(arrays[name] for name in ("ids", "terms", "offsets", "highest", "rows", "weights")))
+
+    def keeps(self, part: Postings) -> bool:
+        """Always: there is one way to keep postings."""
+        return True
 
     def candidates(self, view: View[Postings], query: Sparse, k: int, reading: Reading) -> tuple[Ids, Floats]:
-        """Every chunk that shares an id with the query."""
+        """The k best of the chunks that share an id with the query, all that tie with the last of them, and others."""
         weights = self._weights(view, query)
-        ids, scores = [], []
+        ids, scores = np.empty(0, np.int64), np.empty(0)
         for part, alive in view.parts:
-            found = part.scores(query, weights)
-            matches = np.flatnonzero((found > 0) & alive)
-            ids.append(part.ids[matches])
-            scores.append(found[matches].astype(np.float32))
-        return np.concatenate(ids), np.concatenate(scores)
+            floor = float(np.partition(scores, -k)[-k]) if len(scores) >= k else 0.0
+            rows, found = part.best(query, weights, k, alive, floor)
+            ids, scores = np.concatenate([ids, part.ids[rows]]), np.concatenate([scores, found])
+        return ids, scores.astype(np.float32)
 
     def scores(self, view: View[Postings], query: Sparse, blobs: Blobs) -> Floats:
         """The score of each of these vectors: (n,), 0 where it shares no id with the query."""
         return postings.row_scores(decode_sparse(blobs), query, self._weights(view, query)).astype(np.float32)
 
-    def grow(self, reading: Reading, chunks: int) -> None:
-        """Nothing: `write` adds to the postings that stand."""
+    def grow(self, reading: Reading) -> int:
+        """Nothing to prepare: `write` adds to the postings that stand."""
+        return reading.head().added
 
     def write(self, path: Path, reading: Reading, base: Base[Postings]) -> None:
         """Write the postings of all that is stored, from those that stand and what changed since."""
@@ -115,8 +119,10 @@ class SparseLeg:
 def _write(path: Path, change: Change, parts: Sequence[tuple[Postings, Alive]]) -> None:
     merge = Merge(parts)
     with CacheWriter(path, KIND, change) as file:
-        file.array("entries", ENTRY, merge.blocks())
-        terms, offsets = merge.directory()
+        file.array("rows", postings.ROW, merge.rows())
+        file.array("weights", postings.WEIGHT, merge.weights)
+        terms, offsets, highest = merge.directory()
         file.array("terms", np.dtype("<u4"), [terms])
         file.array("offsets", np.dtype("<i8"), [offsets])
+        file.array("highest", np.dtype("<f4"), [highest])
         file.array("ids", np.dtype("<i8"), [merge.ids])

@@ -30,7 +30,7 @@ class View(Generic[P]):
 
     Attributes:
         change: the last change in it.
-        parts: the base, then the tail if there is one; the tail's ids are higher than the base's.
+        parts: the base, then what came later; the ids ascend from part to part.
     """
 
     change: Change

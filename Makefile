@@ -51,6 +51,7 @@ quality: setup  ## retrieval and parity figures, written to docs/measurements/
 
 bench: setup  ## speed beside the peers, written to docs/measurements/
 	$(BIN)/python -m bench.speed
+	$(BIN)/python -m bench.product
 	$(BIN)/python -m bench.m3
 
 lock: $(BIN)/uv  ## pin anew from pyproject.toml and requirements/*.in

@@ -1,13 +1,12 @@
 """Parity: the cosines of Beige's vectors to sentence-transformers', on the same checkpoint folder."""
 
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 
 from beige.evaluate.data import read_retrieval
-from beige.models.checkpoint import Checkpoint
 from beige.models.tokenizer import Tokenizer
 from beige.values import Floats
 
@@ -32,16 +31,6 @@ def parity_texts(data: Path, tokenizer: Tokenizer) -> list[tuple[str, str]]:
                 spans = tokenizer.spans(text)  # (t, 2)
                 texts.append((name, text[: spans[min(length, len(spans)) - 1][1]]))
     return texts
-
-
-def reference(checkpoint: Checkpoint, texts: Sequence[str]) -> Floats:
-    """What sentence-transformers gives for the texts as documents, fp32 on the CPU, (n, d)."""
-    from sentence_transformers import SentenceTransformer
-
-    model = SentenceTransformer(str(checkpoint.path), device="cpu")
-    written = [checkpoint.templates["document"].format(text=text) for text in texts]
-    vectors: Floats = model.encode(written, batch_size=8, normalize_embeddings=True, show_progress_bar=False)
-    return vectors
 
 
 def cosines(ours: Floats, theirs: Floats) -> Floats:

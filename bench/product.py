@@ -1,14 +1,20 @@
-"""The product whole, through its own commands where there is one: indexing, cold and warm search, memory."""
+"""The product whole: `python -m bench.product`, written to docs/measurements/product.md.
 
+Indexing, cold and warm search and memory, through the product's own commands where there is one. Leave the machine
+alone while it runs, some ten minutes.
+"""
+
+import argparse
 import itertools
 import json
 import math
 import random
 import subprocess
 import sys
+import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -20,16 +26,84 @@ from beige.documents.reader import Reader
 from beige.documents.splitter import CHUNK_TOKENS
 from beige.documents.walk import find
 from beige.embedder import Embedder
-from beige.evaluate.data import Retrieval
+from beige.evaluate.data import Retrieval, read_retrieval
 from beige.index import Index
-from beige.models.checkpoint import Checkpoint
+from beige.models.checkpoint import Checkpoint, open_checkpoint
 from beige.models.layout import TOKENIZER
+from beige.models.pull import pull
 from beige.search import Searcher
+from bench.machine import circumstances
+from bench.report import FOLDER, Target, described, table, targets, write
+from bench.texts import DATA
 from tests.checkpoints import WORDS, tiny_bert
 
 BEIGE = Path(sys.executable).with_name("beige")
 MEGABYTE = 1_000_000
 Say = Callable[[str], None]
+
+
+def aims(whole: Mapping[str, Any]) -> list[Target]:
+    """The figures that the project has set itself to reach."""
+    return [
+        Target("indexing SciFact, share of the bare embedding rate", whole["indexing"]["share_of_bare"], 0.85),
+        Target("cold `beige search`, median", float(np.median(whole["cold"]["seconds"])), high=1.2, unit=" s"),
+        Target("warm hybrid search, median", whole["warm"]["p50"], high=15, digits=1, unit=" ms"),
+        Target("of which the store, median", whole["warm"]["store_p50"], high=5, digits=1, unit=" ms"),
+        *(
+            Target(
+                f"resident memory, main process, indexing {row['text_mb']:.3g} MB of text ({row['model']})",
+                row["peak_mb"],
+                high=700,
+                digits=0,
+                unit=" MB",
+            )
+            for row in whole["memory"]
+        ),
+    ]
+
+
+def render(around: Mapping[str, Any], whole: Mapping[str, Any], figures: Sequence[Target], quick: bool) -> str:
+    """The page.
+
+    Args:
+        around: circumstances.
+        whole: what `measure` gave.
+        figures: with what they should be.
+        quick: whether the figures mean nothing.
+    """
+    cold, warm, index = np.array(whole["cold"]["seconds"]), whole["warm"], whole["indexing"]
+    return "\n\n".join(
+        (
+            "# The product whole" + (" (a quick run: these figures mean nothing)" if quick else ""),
+            described(around),
+            "## Targets",
+            targets(figures),
+            "## Figures",
+            f"Indexing {index['documents']['added']} files ({index['chunks']} chunks, {index['tokens']} tokens) in "
+            f"{index['precision']}: {index['seconds']:.1f} s ({index['process_seconds']:.1f} s with the start of the "
+            f"process), {index['tokens_per_second']:.0f} tokens/s; embedding the same chunks and nothing else "
+            f"{' and '.join(f'{rate:.0f}' for rate in index['bare_tokens_per_second'])} before and after: "
+            f"{index['share_of_bare']:.0%}.",
+            f"`beige search` on that index, from the start of the process to its end, {len(cold)} queries: median "
+            f"{np.median(cold):.2f} s, slowest {cold.max():.2f} s.",
+            f"Hybrid search in a running process, {warm['queries']} queries: p50 {warm['p50']:.1f} ms, p95 "
+            f"{warm['p95']:.1f} ms; of that the store {warm['store_p50']:.1f} ms and {warm['store_p95']:.1f} ms.",
+            "The most resident memory of the main process while indexing:",
+            table(
+                ("model", "text, MB", "chunks", "peak, MB", "seconds"),
+                [
+                    (
+                        row["model"],
+                        f"{row['text_mb']:.3g}",
+                        row["chunks"],
+                        f"{row['peak_mb']:.0f}",
+                        f"{row['seconds']:.0f}",
+                    )
+                    for row in whole["memory"]
+                ],
+            ),
+        )
+    )
 
 
 def measure(checkpoint: Checkpoint, task: Retrieval, more: Sequence[str], quick: bool, folder: Path, say: Say) -> Any:
@@ -236,3 +310,44 @@ def _random_words(size: int) -> dict[str, str]:
         )
 
     return {str(number): text() for number in range(size // part)}
+
+
+def main() -> None:
+    """Measure, print and write."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--model", default="bge-small-en-v1.5", help="a name of the catalogue, or a folder")
+    parser.add_argument("--data", type=Path, default=DATA, help="the data sets' folder")
+    parser.add_argument("--output", type=Path, default=FOLDER)
+    parser.add_argument(
+        "--quick", action="store_true", help="try the harness in a minute or two; its figures mean nothing"
+    )
+    options = parser.parse_args()
+
+    def say(line: str) -> None:
+        print(line, flush=True)
+
+    around = circumstances()
+    say(described(around))
+    checkpoint = open_checkpoint(pull(options.model).path)
+    task = read_retrieval(options.data / "retrieval" / "scifact")
+    more = [
+        record.whole
+        for name in ("cranfield", "xquad_r-en", "xquad_r-de", "xquad_r-es")
+        for record in read_retrieval(options.data / "retrieval" / name).documents.values()
+    ]
+    with tempfile.TemporaryDirectory() as folder:
+        whole = measure(checkpoint, task, more, options.quick, Path(folder), say)
+    figures = aims(whole)
+    page = render(around, whole, figures, options.quick)
+    say(page)
+    values = {
+        "circumstances": around,
+        "quick": options.quick,
+        "product": whole,
+        "targets": [{**vars(figure), "reached": figure.reached} for figure in figures],
+    }
+    write("product", page, values, options.output)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,12 +1,11 @@
-"""Speed beside the peers, and of the product whole: `python -m bench.speed`, written to docs/measurements/speed.md.
+"""Speed beside the peers: `python -m bench.speed`, written to docs/measurements/speed.md.
 
-Leave the machine alone while it runs, some forty minutes. Everything runs on the CPU, with every library's own choice
-of threads.
+Leave the machine alone while it runs, some twenty-five minutes. Everything runs on the CPU, with every library's own
+choice of threads.
 """
 
 import argparse
 import math
-import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -16,7 +15,6 @@ import numpy as np
 from beige.evaluate.data import read_retrieval
 from beige.models.checkpoint import Checkpoint, open_checkpoint
 from beige.models.pull import pull
-from bench import product
 from bench.contest import Contender, Result, contest, ratio
 from bench.environments import PeerError, packages
 from bench.machine import circumstances
@@ -74,44 +72,24 @@ def contenders(checkpoint: Checkpoint, onnx: Path | None, quick: bool) -> list[C
     return [one for one in found if one.name in QUICK] if quick else found
 
 
-def aims(results: Sequence[Result], whole: Mapping[str, Any], bf16: bool) -> list[Target]:
+def aims(results: Sequence[Result], bf16: bool) -> list[Target]:
     """The figures that the project has set itself to reach."""
     ran = {result.name: result for result in results if not result.failed}
-
-    def times(mine: str, theirs: str) -> float:
-        return ratio(ran[mine], ran[theirs], "mixed") if {mine, theirs} <= ran.keys() else math.nan
-
-    def against(precision: str, peer: str, best: str, floors: tuple[float, float]) -> list[Target]:
-        mine = f"Beige, {precision}"
-        return [
-            Target(f"{mine}, times {name}, mixed texts", times(mine, name), floor)
-            for name, floor in zip((peer, best), floors, strict=True)
-        ]
-
-    faster = against("bf16", DEFAULT, TUNED, (4.8, 1.4)) if bf16 else against("fp32", DEFAULT, TUNED, (1.7, 1.25))
+    mine = f"Beige, {'bf16' if bf16 else 'fp32'}"
+    floors = {DEFAULT: 4.8, TUNED: 1.4} if bf16 else {DEFAULT: 1.7, TUNED: 1.25}
     return [
-        *faster,
-        Target("indexing SciFact, share of the bare embedding rate", whole["indexing"]["share_of_bare"], 0.85),
-        Target("cold `beige search`, median", float(np.median(whole["cold"]["seconds"])), high=1.2, unit=" s"),
-        Target("warm hybrid search, median", whole["warm"]["p50"], high=15, digits=1, unit=" ms"),
-        Target("of which the store, median", whole["warm"]["store_p50"], high=5, digits=1, unit=" ms"),
-        *(
-            Target(
-                f"resident memory, main process, indexing {row['text_mb']:.3g} MB of text ({row['model']})",
-                row["peak_mb"],
-                high=700,
-                digits=0,
-                unit=" MB",
-            )
-            for row in whole["memory"]
-        ),
+        Target(
+            f"{mine}, times {peer}, mixed texts",
+            ratio(ran[mine], ran[peer], "mixed") if {mine, peer} <= ran.keys() else math.nan,
+            floor,
+        )
+        for peer, floor in floors.items()
     ]
 
 
 def render(
     around: Mapping[str, Any],
     results: Sequence[Result],
-    whole: Mapping[str, Any],
     figures: Sequence[Target],
     sizes: Mapping[str, tuple[int, int]],
     quick: bool,
@@ -121,7 +99,6 @@ def render(
     Args:
         around: circumstances.
         results: of the contest.
-        whole: of the product.
         figures: with what they should be.
         sizes: texts and tokens of each workload.
         quick: whether the figures mean nothing.
@@ -129,7 +106,6 @@ def render(
     ran = [result for result in results if not result.failed]
     by_name = {result.name: result for result in ran}
     load = ", ".join(f"{name}: {texts} texts, {tokens} tokens" for name, (texts, tokens) in sizes.items())
-    cold, warm, index = np.array(whole["cold"]["seconds"]), whole["warm"], whole["indexing"]
     return "\n\n".join(
         (
             "# Speed" + (" (a quick run: these figures mean nothing)" if quick else ""),
@@ -177,30 +153,6 @@ def render(
             "Versions: "
             + "; ".join(", ".join(f"{name} {at}" for name, at in kept.items()) for kept in around["peers"].values())
             + ".",
-            "## The product",
-            f"Indexing {index['documents']['added']} files ({index['chunks']} chunks, {index['tokens']} tokens) in "
-            f"{index['precision']}: {index['seconds']:.1f} s ({index['process_seconds']:.1f} s with the start of the "
-            f"process), {index['tokens_per_second']:.0f} tokens/s; embedding the same chunks and nothing else "
-            f"{' and '.join(f'{rate:.0f}' for rate in index['bare_tokens_per_second'])} before and after: "
-            f"{index['share_of_bare']:.0%}.",
-            f"`beige search` on that index, from the start of the process to its end, {len(cold)} queries: median "
-            f"{np.median(cold):.2f} s, slowest {cold.max():.2f} s.",
-            f"Hybrid search in a running process, {warm['queries']} queries: p50 {warm['p50']:.1f} ms, p95 "
-            f"{warm['p95']:.1f} ms; of that the store {warm['store_p50']:.1f} ms and {warm['store_p95']:.1f} ms.",
-            "The most resident memory of the main process while indexing:",
-            table(
-                ("model", "text, MB", "chunks", "peak, MB", "seconds"),
-                [
-                    (
-                        row["model"],
-                        f"{row['text_mb']:.3g}",
-                        row["chunks"],
-                        f"{row['peak_mb']:.0f}",
-                        f"{row['seconds']:.0f}",
-                    )
-                    for row in whole["memory"]
-                ],
-            ),
         )
     )
 
@@ -250,23 +202,15 @@ def main() -> None:
     results = contest(entered, texts, tokens, alone, 1 if options.quick else options.rounds, say) + absent
     ran = {one.name for one in results if not one.failed}
     around["peers"] = _versions({one.environment for one in entered if one.environment and one.name in ran})
-    more = [
-        record.whole
-        for name in ("cranfield", "xquad_r-en", "xquad_r-de", "xquad_r-es")
-        for record in read_retrieval(options.data / "retrieval" / name).documents.values()
-    ]
-    with tempfile.TemporaryDirectory() as folder:
-        whole = product.measure(checkpoint, task, more, options.quick, Path(folder), say)
-    figures = aims(results, whole, "bf16" in around["machine"]["capabilities"])
+    figures = aims(results, "bf16" in around["machine"]["capabilities"])
     sizes = {name: (len(several), tokens[name]) for name, several in texts.items()}
-    page = render(around, results, whole, figures, sizes, options.quick)
+    page = render(around, results, figures, sizes, options.quick)
     say(page)
     values = {
         "circumstances": around,
         "quick": options.quick,
         "workloads": {name: {"texts": count, "tokens": read} for name, (count, read) in sizes.items()},
         "contest": [vars(result) for result in results],
-        "product": whole,
         "targets": [{**vars(figure), "reached": figure.reached} for figure in figures],
     }
     write("speed", page, values, options.output)

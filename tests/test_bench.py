@@ -10,7 +10,7 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from bench import product, quality, speed
+from bench import product, quality, records, speed
 from bench.contest import WORKERS, Contender, Result, contest, ratio
 from bench.parity import LENGTHS, SCRIPTS, cosines, parity_texts
 from bench.report import Target, table, targets, write
@@ -200,6 +200,16 @@ def test_the_page_of_speed():
         Result("Beige, bf16", {}, 1.0, 0.9999, {name: [500.0, 550.0] for name in rates}, [0.5]),
         Result("fastembed", failed="mvn is not on the path"),
     ]
+    figures = speed.aims(results, bf16=True)
+    verdicts = {figure.what: figure.row()[-1] for figure in figures}
+    assert verdicts[f"Beige, bf16, times {speed.DEFAULT}, mixed texts"] == "reached"  # 5 times
+    assert verdicts[f"Beige, bf16, times {speed.TUNED}, mixed texts"] == "not measured"
+    page = speed.render({**AROUND, "peers": {"p": {"torch": "2"}}}, results, figures, {"mixed": (2, 9)}, False)
+    assert "No figures of fastembed: mvn is not on the path" in page
+    assert "| Beige, bf16 |  | 525 | 5.00 | - | 525 | 525 | 0.99990 |" in page
+
+
+def test_the_page_of_the_product():
     indexing = {
         "documents": {"added": 3},
         "chunks": 4,
@@ -217,35 +227,105 @@ def test_the_page_of_speed():
         "warm": {"queries": 2, "p50": 4.0, "p95": 5.0, "store_p50": 6.0, "store_p95": 7.0},
         "memory": [{"model": "m", "text_mb": 1.0, "peak_mb": 650.0, "chunks": 3, "seconds": 1.0}],
     }
-    figures = speed.aims(results, whole, bf16=True)
+    figures = product.aims(whole)
     verdicts = {figure.what: figure.row()[-1] for figure in figures}
-    assert verdicts[f"Beige, bf16, times {speed.DEFAULT}, mixed texts"] == "reached"  # 5 times
-    assert verdicts[f"Beige, bf16, times {speed.TUNED}, mixed texts"] == "not measured"
+    assert verdicts["indexing SciFact, share of the bare embedding rate"] == "reached"
     assert verdicts["of which the store, median"] == "**missed**"
-    page = speed.render({**AROUND, "peers": {"p": {"torch": "2"}}}, results, whole, figures, {"mixed": (2, 9)}, False)
-    assert "No figures of fastembed: mvn is not on the path" in page
-    assert "| Beige, bf16 |  | 525 | 5.00 | - | 525 | 525 | 0.99990 |" in page
+    page = product.render(AROUND, whole, figures, False)
+    assert "| m | 1 | 3 | 650 | 1 |" in page
+
+
+def record(figures, pairs=(), **data):
+    """A record of `beige evaluate` with one figure a system, and the comparisons that are asked for."""
+    systems = {
+        name: {
+            "measures": {"nDCG@10": figure, "R@100": 0.9},
+            "intervals": {"nDCG@10": [figure - 0.05, figure + 0.05]},
+            "contaminated": False,
+        }
+        for name, figure in figures.items()
+    }
+    comparisons = [
+        {
+            "first": first,
+            "second": second,
+            "measure": "nDCG@10",
+            "difference": figures[first] - figures[second],
+            "interval": [figures[first] - figures[second] - 0.01, figures[first] - figures[second] + 0.01],
+            "significant": True,
+        }
+        for first, second in pairs
+    ]
+    whole = {"name": "scifact/test", "queries": 300, "documents": 5183, "fingerprint": "f", "pairs": 7, **data}
+    return {"data": whole, "systems": systems, "comparisons": comparisons}
 
 
 def test_the_page_of_quality():
-    scores = {leg: {"nDCG@10": 0.7, "R@100": 0.9} for leg in ("dense", "bm25", "hybrid", "reciprocal")}
-    task = {"data": "scifact", "split": "test", "model": quality.MODEL, "language": "english"}
-    parity = {"lowest_cosine": 0.999991, "lowest_at": "scifact, 3 tokens", "mean_cosine": 0.999998}
+    model = quality.MODEL
+    exact, byte = f"{model},precision=fp32", f"{model},precision=int8"
+    fused = {name: 0.4 + place / 10 for place, name in enumerate(quality.legs(model))}
+    similarity = record({exact: 0.8587, byte: 0.85})
+    for system in similarity["systems"].values():
+        system["measures"] = {"Spearman": system["measures"]["nDCG@10"], "Pearson": 0.8}
+        system["intervals"] = {"Spearman": system["intervals"]["nDCG@10"]}
     sections = {
+        "skipped": {"bf16": "no bf16 here"},
         "parity": [
-            {"model": "m", "precision": "fp32", "texts": 9, "spread": 0.5, **parity},
-            {"model": "m", "precision": "bf16", "texts": 9, "spread": 0.5, "skipped": "no bf16"},
+            {
+                "model": model,
+                "precision": "fp32",
+                "texts": 9,
+                "spread": 0.5,
+                "lowest_cosine": 0.999991,
+                "lowest_at": "scifact, 3 tokens",
+                "mean_cosine": 0.999998,
+            },
         ],
-        "retrieval": [{**task, "precision": "fp32", **scores}, {**task, "precision": "bf16", "skipped": "no bf16"}],
-        "similarity": [{"precision": "fp32", "spearman": 0.8587}, {"precision": "bf16", "skipped": "no bf16"}],
-        "index": {"documents": 3, "chunks": 5, "precision": "fp32", "legs": scores},
+        "precise": record({exact: 0.7, byte: 0.694, quality.RIVAL: 0.6451}, [(exact, byte)]),
+        "fused": [{**record(fused, [tuple(quality.legs(model)[1:3])]), "language": "english"}],
+        "index": {
+            **record({"dense": 0.7, "bm25": 0.6, "dense+bm25": 0.75}, [("dense", "dense+bm25")]),
+            "files": 3,
+            "chunks": 5,
+            "precision": "fp32",
+            "chunk_tokens": 256,
+        },
+        "similarity": similarity,
     }
     figures = quality.aims(sections)
-    verdicts = {figure.what: figure.row()[-1] for figure in figures}
-    assert verdicts["lowest cosine to sentence-transformers, m, fp32"] == "reached"
-    assert verdicts["lowest cosine to sentence-transformers, m, bf16"] == "not measured"
-    assert verdicts["SciFact nDCG@10, whole abstracts, dense, fp32"] == "**missed**"
-    assert verdicts["STS-B test, Spearman, fp32"] == "reached"
+    verdicts = {figure.what: figure.row()[1:] for figure in figures}
+    assert verdicts[f"lowest cosine to sentence-transformers, {model}, fp32"][-1] == "reached"
+    assert verdicts[f"lowest cosine to sentence-transformers, {model}, bf16"][-1] == "not measured"
+    assert verdicts["SciFact nDCG@10, dense, fp32"] == ("0.7000", ">= 0.71", "**missed**")
+    assert verdicts["SciFact nDCG@10, dense, bf16"][-1] == "not measured"
+    assert verdicts["SciFact nDCG@10, dense, int8 less fp32"] == ("-0.0060", "0 +- 0.005", "**missed**")
+    assert verdicts["SciFact nDCG@10, all-MiniLM-L6-v2, as published"][-1] == "reached"
+    assert verdicts["STS-B test, Spearman, fp32"][-1] == "reached"
+    assert verdicts["STS-B test, Spearman, int8"][-1] == "**missed**"
+    assert verdicts["SciFact nDCG@10, through an index, hybrid less the better leg"][0] == "0.0500"
     page = quality.render(AROUND, sections, figures)
-    assert "skipped: no bf16" in page
-    assert "0.7000 (0.900)" in page
+    assert "Skipped: bf16: no bf16 here" in page
+    assert f"| {exact} | **0.7000** | 0.650 to 0.750 | 0.900 |" in page
+    assert f"int8 less fp32, {model}: -0.0060 (-0.0160 to +0.0040)." in page
+    assert (
+        "| 0.4000 (0.900) | 0.5000 (0.900) | 0.6000 (0.900) | 0.7000 (0.900) | +0.1000 (+0.0900 to +0.1100) |" in page
+    )
+
+
+def test_vectors_of_other_code_are_not_taken(monkeypatch, tmp_path):
+    before = records.workplace()
+    assert records.workplace() == before
+    (tmp_path / "engines").mkdir()
+    (tmp_path / "engines" / "engine.py").write_text("x = 1\n")
+    monkeypatch.setattr("beige.__file__", str(tmp_path / "__init__.py"))
+    assert records.workplace() != before
+
+
+def test_what_is_significantly_worse_is_not_bold():
+    found = record({"a": 0.5, "b": 0.4, "c": 0.3}, [("a", "c")])
+    found["systems"]["b"]["contaminated"] = True
+    assert [row[:2] for row in records.rows(found)] == [("a", "**0.5000**"), ("b *", "**0.4000**"), ("c", "0.3000")]
+    assert records.difference(found, "a", "c") == pytest.approx((0.2, 0.19, 0.21))
+    assert records.difference(found, "c", "a") == pytest.approx((-0.2, -0.21, -0.19))
+    with pytest.raises(KeyError, match="a and b were not compared"):
+        records.difference(found, "a", "b")

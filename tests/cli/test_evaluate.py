@@ -75,6 +75,8 @@ def test_remarks_and_marks_are_told(beige: Beige, data: Path):
     [
         ((), "measure on one thing"),
         (("waters", "--mteb", "SciFact"), "measure on one thing"),
+        (("--mteb", "SciFact", "--measure", "AP"), "--measure has no meaning with --mteb"),
+        (("--index", "x", "--queries", "q.jsonl", "--split", "test"), "--split has no meaning with --index"),
         (("nowhere",), "there is no data at nowhere"),
         (("waters", "--queries", "q.jsonl"), "--index and --queries go together"),
         (("waters", "--system", "bm25", "--system", "bm25"), "bm25 stands twice"),

@@ -4,14 +4,15 @@ import base64
 import hashlib
 import json
 import subprocess
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import numpy as np
+
+from tests import http_server
+from tests.http_server import Handler
 
 KEY = "the-right-key"
 DIMENSION = 24
@@ -108,9 +109,8 @@ _SHAPES = {
 }
 
 
-class _Handler(BaseHTTPRequestHandler):
+class _Handler(Handler):
     state: State
-    protocol_version = "HTTP/1.1"
 
     def do_POST(self) -> None:
         body = json.loads(self.rfile.read(int(self.headers["content-length"])))
@@ -118,43 +118,25 @@ class _Handler(BaseHTTPRequestHandler):
         if self.state.refusals:
             refusal = self.state.refusals.pop(0)
             said = error(refusal.body) if isinstance(refusal.body, str) else refusal.body
-            return self._send(refusal.status, said, refusal.headers)
+            return self._json(refusal.status, said, refusal.headers)
         if self.headers["authorization"] != f"Bearer {KEY}":
-            return self._send(401, error("Incorrect API key provided"))
+            return self._json(401, error("Incorrect API key provided"))
         if "messages" in body:
             self.state.chats.append(body)
-            return self._send(200, answer(self.state, body))
+            return self._json(200, answer(self.state, body))
         self.state.asked.append(body)
         if self.state.kill_after == len(self.state.asked) and self.state.victim is not None:
             self.state.victim.kill()
-        return self._send(200, answer(self.state, body))
+        return self._json(200, answer(self.state, body))
 
-    def _send(self, status: int, body: Any, headers: dict[str, str] | None = None) -> None:
+    def _json(self, status: int, body: Any, headers: dict[str, str] | None = None) -> None:
         content = body if isinstance(body, bytes) else json.dumps(body).encode()
-        self.send_response(status)
-        for name, value in (
-            {"content-type": "application/json", "content-length": str(len(content))} | (headers or {})
-        ).items():
-            self.send_header(name, value)
-        self.end_headers()
-        self.wfile.write(content)
-
-    def log_message(self, *_: object) -> None:
-        """Say nothing."""
+        self.send(status, content, {"content-type": "application/json", **(headers or {})})
 
 
 @contextmanager
 def serving() -> Iterator[State]:
     """The server's state while it runs."""
     state = State()
-    server = ThreadingHTTPServer(("127.0.0.1", 0), type("Handler", (_Handler,), {"state": state}))
-    server.daemon_threads = True
-    state.url = f"http://127.0.0.1:{server.server_port}"
-    thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
-    thread.start()
-    try:
+    with http_server.serving(_Handler, state=state) as state.url:
         yield state
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()

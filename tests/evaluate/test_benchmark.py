@@ -7,12 +7,15 @@ from typing import Any
 import numpy as np
 import pytest
 
+from beige.cli.evaluate import show
 from beige.embedder import Embedder
-from beige.errors import UsageError
+from beige.errors import InputError, UsageError
 from beige.evaluate.benchmark import benchmark, tasks_of
 from beige.evaluate.data import read_retrieval
+from beige.evaluate.diff import changed
 from beige.evaluate.measures import spearman
 from beige.evaluate.run import Settings, run
+from beige.evaluate.study import publish
 from beige.evaluate.systems import parse_all
 from tests.evaluate.sets import WORDS
 
@@ -129,6 +132,33 @@ def test_a_benchmark_stands_for_its_tasks():
     assert single.metadata.name == "SciFact"
     with pytest.raises(UsageError, match="neither a task nor a benchmark 'Nothing'"):
         tasks_of(["Nothing"])
+
+
+def test_several_tasks_have_a_mean_and_a_report(settings: Settings, tiny_bert: Path, tmp_path: Path, capsys):
+    """The mean is compared by task; the pages show every task."""
+    kinds = ("STS", "Classification")
+    names = [str(tiny_bert), f"{tiny_bert},dimensions=8"]
+    tasks = [task_of(kind, lambda kind=kind: splits(ROWS[kind])) for kind in kinds]
+    document = benchmark(parse_all(names), tasks, settings)
+    for system in document["systems"].values():
+        mean, *scores = system["measures"].values()
+        assert list(system["measures"]) == ["mean", "LocalSTS", "LocalClassification"]
+        assert mean == pytest.approx(np.mean(scores))
+        low, high = system["intervals"]["mean"]
+        assert low == pytest.approx(min(scores))
+        assert high == pytest.approx(max(scores))
+    (row,) = document["comparisons"]
+    assert (row["first"], row["second"], row["measure"]) == (*names, "mean")
+    publish(tmp_path / "run", document, {})
+    text = (tmp_path / "run" / "report.html").read_text("utf-8")
+    assert "Task by task" in text
+    assert "Query by query" not in text
+    assert f"{document['systems'][names[0]]['measures']['LocalSTS']:.4f}" in text
+    assert "| LocalSTS | " in (tmp_path / "run" / "report.md").read_text("utf-8")
+    with pytest.raises(InputError, match="keeps no answers by query"):
+        changed(tmp_path / "run", *names)
+    show(document)
+    assert "LocalClassification" in capsys.readouterr().out
 
 
 def test_only_models_are_measured(settings: Settings):

@@ -15,6 +15,8 @@ from beige.evaluate.systems import System
         ("bge-small-zh-v1.5", "cmrc2018-dev/test", "CMRC"),
         ("bge-m3,dimensions=256", "nq/test (5 of 9 queries)", "NQ"),
         ("e5-small-v2", "msmarco/dev", "MS MARCO"),
+        ("e5-small-v2", "NanoMSMARCORetrieval", "MS MARCO"),
+        ("e5-small-v2", "NQHardNegatives", "NQ"),
     ],
 )
 def test_what_a_card_lists_is_marked(system: str, data: str, name: str):

@@ -113,6 +113,13 @@ def test_an_instruction_goes_before_queries_alone(provider: State):
     assert provider.texts == ["find: a", "a", "Q: a A:"]
 
 
+def test_where_an_instruction_puts_the_query_is_a_vector_of_its_own(provider: State, cache: Cache):
+    for instruction in ("a b ", "a {text} b ", "a b {text}"):
+        model = Model("server", "m", f"{provider.url}/v1", instruction=instruction)
+        embed(opened(model, prices(), Budget()), ["x"], "query", cache)
+    assert provider.texts == ["a b x", "a x b "]  # the third is written as the first, and not asked for again
+
+
 @pytest.mark.parametrize("runner", ALL)
 def test_busy_and_broken_servers_are_asked_again(provider: State, runner: str):
     provider.refusals = [Refusal(429, "slow down", {"Retry-After": "7"}), Refusal(503, "later"), Refusal(500, "oh")]

@@ -7,7 +7,6 @@ import json
 import re
 import shutil
 import subprocess
-import threading
 from dataclasses import replace
 from pathlib import Path
 
@@ -27,6 +26,7 @@ from beige.evaluate.study import default_folder, last_folder, read, study
 from beige.evaluate.systems import parse_all
 from beige.evaluate.tasks import part
 from tests.evaluate import providers, sets
+from tests.http_server import serving
 
 BROWSER = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 
@@ -156,6 +156,8 @@ def test_verdicts():
         }
 
     assert verdict(record({"a": 0.5}, set())) == "a reaches AP 0.5000."
+    untested = record({"a": 0.5, "b": 0.6}, set()) | {"comparisons": []}
+    assert verdict(untested) == "b is ahead with AP 0.6000; whether that is chance could not be tested."
     all_different = {frozenset("ab"), frozenset("ac"), frozenset("bc")}
     assert verdict(record({"a": 0.5, "b": 0.6, "c": 0.1}, all_different)).startswith("b is best with AP 0.6000, and")
     assert verdict(record({"a": 0.5, "b": 0.6, "c": 0.1}, {frozenset("bc")})).endswith("cannot tell it from a.")
@@ -219,6 +221,15 @@ def test_without_a_folder_a_run_is_kept_by_its_data(task: Retrieval, settings: S
     assert load_answers(last_folder(), "bm25")["q0"].figures.keys() == {"nDCG@10", "R@100", "RR@10"}
 
 
+def test_answers_may_hold_any_character(settings: Settings, tmp_path: Path):
+    """Some end a line for Python, and not for JSON."""
+    odd = "water\u2028flows\x85down\x0cthe\x1criver \ud800"
+    folder = sets.write_set(tmp_path / "odd", {"d": ("", odd)}, {"q": "water"}, {"q": {"d": 1}})
+    study(read(folder), parse_all(["bm25"]), (), settings, tmp_path / "run")
+    (answer,) = load_answers(tmp_path / "run", "bm25").values()
+    assert answer.hits[0]["text"] == odd
+
+
 def test_folders_that_hold_no_run(tmp_path: Path):
     with pytest.raises(InputError, match="holds no run: make one with beige evaluate"):
         load(tmp_path)
@@ -255,8 +266,6 @@ def test_a_browser_shows_the_page_and_asks_for_nothing_else(run_folder: Path, tm
             asked.append(self.path)
 
     # What the page fetches is written down by the server and by the browser, which can reach no other host.
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
     probe = (
         "<script>addEventListener('load',()=>{parent.document.title=JSON.stringify({wide:document.documentElement.scrollWidth,"
         "window:innerWidth,requests:performance.getEntriesByType('resource').map(e=>e.name),"
@@ -267,18 +276,15 @@ def test_a_browser_shows_the_page_and_asks_for_nothing_else(run_folder: Path, tm
     # In a frame, since a browser's own window is never as narrow as a phone.
     frame = f'<iframe src="probed.html" width="{width}" height="900"></iframe>'
     (run_folder / "framed.html").write_text(f'<link rel="icon" href="data:,"><title>-</title>{frame}')
-    try:
+    with serving(Handler) as url:
         shown = subprocess.run(
             [
                 str(BROWSER), "--headless", "--no-sandbox", "--disable-gpu", f"--user-data-dir={tmp_path / 'profile'}",
                 "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1", "--no-first-run", "--window-size=1400,1000",
-                "--virtual-time-budget=2000", "--dump-dom", f"http://127.0.0.1:{server.server_port}/framed.html",
+                "--virtual-time-budget=2000", "--dump-dom", f"{url}/framed.html",
             ],
             capture_output=True, text=True, timeout=120, check=True,
         ).stdout  # fmt: skip
-    finally:
-        server.shutdown()
-        server.server_close()
     found = json.loads(re.search(r"<title>(.*?)</title>", shown, re.DOTALL)[1].replace("&quot;", '"'))
     assert found["requests"] == []
     assert asked == ["/framed.html", "/probed.html"]

@@ -11,12 +11,15 @@ from beige.embedder import Embedder
 from beige.errors import InputError, ModelNotFoundError, RemoteError, UsageError
 from beige.evaluate.cache import Cache
 from beige.evaluate.data import Pairs, Retrieval, read_retrieval
+from beige.evaluate.local import Local, Sentences
 from beige.evaluate.measures import Measure, mean, spearman
 from beige.evaluate.prices import Budget
 from beige.evaluate.ranking import RERANKED
 from beige.evaluate.run import Settings, comparisons, measures_of, rankings, run
-from beige.evaluate.systems import System
+from beige.evaluate.study import study
+from beige.evaluate.systems import Model, System, parse_all
 from beige.evaluate.tasks import rerank_set
+from beige.models.checkpoint import Checkpoint, open_folder
 from tests import xlmr_checkpoints
 from tests.evaluate import providers, sets
 
@@ -60,6 +63,31 @@ def test_sentence_transformers_on_the_same_folder_gives_the_same(task: Retrieval
         {name: plain.mean(name) for name in MEASURES}, abs=0.02
     )
     assert theirs.cost.tokens == ours.cost.tokens
+    assert theirs.cost.precision == "fp32"
+    assert ours.cost.precision == Embedder(tiny_bert).precision
+
+
+def test_sentence_transformers_runs_the_folder_of_a_model_of_the_catalogue(
+    settings: Settings, tiny_bert: Path, monkeypatch: pytest.MonkeyPatch
+):
+    def pulled(name: str) -> Checkpoint:
+        assert name == "all-MiniLM-L6-v2"
+        return open_folder(tiny_bert)
+
+    monkeypatch.setattr("beige.evaluate.local.open_checkpoint", pulled)
+    found = Sentences(Model("st", "sentence-transformers/all-MiniLM-L6-v2")).encode(["water"], "document")
+    assert np.allclose(found.vectors, Sentences(Model("st", str(tiny_bert))).encode(["water"], "document").vectors)
+
+
+@pytest.mark.parametrize("kind", [Local, Sentences])
+def test_how_a_query_is_written_names_its_own_space(tiny_bert: Path, kind: type):
+    runner = {Local: "beige", Sentences: "st"}[kind]
+    spaces = {
+        instruction: kind(Model(runner, str(tiny_bert), instruction=instruction)).space("query")
+        for instruction in ("", "ab", "a{text}b", "ab{text}")
+    }
+    assert spaces["ab"] == spaces["ab{text}"]
+    assert len({spaces[""], spaces["ab"], spaces["a{text}b"]}) == 3
 
 
 def test_words_need_no_model(task: Retrieval, settings: Settings):
@@ -224,6 +252,16 @@ def test_what_cannot_run_is_told(
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     with pytest.raises(error, match=says):
         measured(spelling, task, settings)
+
+
+@pytest.mark.parametrize("last", ["no-such-model", "bm25,rerank=no-such-model", "dense"])
+def test_what_is_missing_is_told_before_anything_is_paid_for(
+    task: Retrieval, settings: Settings, provider: providers.State, last: str, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    with pytest.raises((ModelNotFoundError, UsageError)):
+        study(task, parse_all([f"{provider.url}/v1#m", last]), (), settings)
+    assert provider.asked == []
 
 
 def test_rankings_without_judgements(task: Retrieval, settings: Settings):

@@ -20,7 +20,7 @@ def mean_difference(x, y, axis):
 def test_the_interval_agrees_with_scipys():
     figures = CHANCE.beta(2, 3, size=180)
     theirs = stats.bootstrap((figures,), np.mean, method="percentile", n_resamples=20_000, rng=1).confidence_interval
-    ours = bootstrap(figures)
+    (ours,) = bootstrap(figures[None])
     width = theirs.high - theirs.low
     assert ours.low == pytest.approx(theirs.low, abs=0.04 * width)
     assert ours.high == pytest.approx(theirs.high, abs=0.04 * width)
@@ -34,7 +34,7 @@ def test_few_differences_are_swapped_in_every_way_as_scipy_does(n: int):
         mean_difference,
         permutation_type="samples",
     )
-    assert randomisation(differences) == pytest.approx(theirs.pvalue, abs=1e-12)
+    assert randomisation(differences[None]) == pytest.approx([theirs.pvalue], abs=1e-12)
 
 
 @pytest.mark.parametrize("shift", [0.0, 0.08, 0.2])
@@ -47,16 +47,26 @@ def test_many_differences_are_sampled_near_scipys_p(shift: float):
         n_resamples=20_000,
         rng=2,
     )
-    assert randomisation(differences) == pytest.approx(theirs.pvalue, abs=0.02)
+    assert randomisation(differences[None]) == pytest.approx([theirs.pvalue], abs=0.02)
 
 
 def test_equal_systems_are_no_surprise():
-    assert randomisation(np.zeros(40)) == 1.0
-    assert randomisation(np.r_[np.zeros(500), 0.5]) == 1.0  # one query can go either way
+    assert randomisation(np.zeros((1, 40))) == [1.0]
+    assert randomisation(np.r_[np.zeros(500), 0.5][None]) == [1.0]  # one query can go either way
 
 
 def test_a_hundred_wins_are_a_surprise():
-    assert randomisation(np.full(100, 0.1)) == pytest.approx(1 / 10_001)
+    assert randomisation(np.full((1, 100), 0.1)) == pytest.approx([1 / 10_001])
+
+
+def test_rows_together_have_what_each_has_alone():
+    rows = CHANCE.normal(0.1, 1, size=(4, 60))
+    rows[1, 10:] = 0  # few enough for every swap
+    rows[2] = 0
+    assert randomisation(rows) == [randomisation(row[None])[0] for row in rows]
+    for interval, row in zip(bootstrap(rows), rows, strict=True):
+        (alone,) = bootstrap(row[None])
+        assert (interval.low, interval.high) == pytest.approx((alone.low, alone.high), abs=1e-12)
 
 
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=12))
@@ -93,7 +103,7 @@ def test_the_interval_of_shares_is_the_correlations():
         (x, y), lambda a, b: stats.pearsonr(a, b).statistic, paired=True, vectorized=False, n_resamples=2000,
         method="percentile", rng=3,
     ).confidence_interval  # fmt: skip
-    ours = bootstrap(shares(x, y))
+    (ours,) = bootstrap(shares(x, y)[None])
     width = theirs.high - theirs.low
     assert ours.low == pytest.approx(theirs.low, abs=0.15 * width)
     assert ours.high == pytest.approx(theirs.high, abs=0.15 * width)

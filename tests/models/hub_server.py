@@ -3,14 +3,14 @@
 import hashlib
 import json
 import re
-import threading
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
+
+from tests.http_server import Handler, serving
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 LARGE = (".safetensors", ".bin", ".pt", ".onnx")
@@ -57,17 +57,8 @@ class Hub:
 def serve() -> Iterator[Hub]:
     """Run the stand-in on a free local port."""
     hub = Hub()
-    handler = type("Handler", (_Handler,), {"hub": hub})
-    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
-    hub.url = f"http://127.0.0.1:{server.server_port}"
-    thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
-    thread.start()
-    try:
+    with serving(_Handler, hub=hub) as hub.url:
         yield hub
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
 
 
 def _entry(path: str, content: bytes) -> dict[str, Any]:
@@ -81,12 +72,8 @@ def _git(content: bytes) -> str:
     return hashlib.sha1(b"blob %d\0" % len(content) + content, usedforsecurity=False).hexdigest()
 
 
-class _Handler(BaseHTTPRequestHandler):
+class _Handler(Handler):
     hub: Hub
-    protocol_version = "HTTP/1.1"
-
-    def log_message(self, *_: object) -> None:
-        pass
 
     def do_HEAD(self) -> None:
         self._answer()
@@ -116,19 +103,10 @@ class _Handler(BaseHTTPRequestHandler):
         return self._json({"id": repository, "modelId": repository, "sha": COMMIT, "siblings": siblings})
 
     def _fail(self, status: int, code: str) -> None:
-        self.send_response(status)
-        self.send_header("X-Error-Code", code)
-        self.send_header("X-Error-Message", code)
-        self.send_header("Content-Length", "0")
-        self.end_headers()
+        self.send(status, headers={"X-Error-Code": code, "X-Error-Message": code})
 
     def _json(self, value: Any) -> None:
-        body = json.dumps(value).encode()
-        self.send_response(200)
-        self.send_header("Content-Type", "application/json")
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
+        self.send(200, json.dumps(value).encode(), {"Content-Type": "application/json"})
 
     def _file(self, name: str, files: dict[str, bytes]) -> None:
         if name not in files:
@@ -140,27 +118,17 @@ class _Handler(BaseHTTPRequestHandler):
             start = int(asked.removeprefix("bytes=").partition("-")[0])
             if self.command == "GET":
                 self.hub.ranges.append((name, asked))
-        self.send_response(206 if start else 200)
+        headers = {"X-Repo-Commit": COMMIT, "ETag": f'"{entry["oid"]}"', "Accept-Ranges": "bytes"}
         if start:
-            self.send_header("Content-Range", f"bytes {start}-{len(content) - 1}/{len(content)}")
-        self.send_header("X-Repo-Commit", COMMIT)
-        self.send_header("ETag", f'"{entry["oid"]}"')
+            headers["Content-Range"] = f"bytes {start}-{len(content) - 1}/{len(content)}"
         if "lfs" in entry:
-            self.send_header("X-Linked-Etag", f'"{entry["lfs"]["oid"]}"')
-            self.send_header("X-Linked-Size", str(len(content)))
-        self.send_header("Accept-Ranges", "bytes")
-        self.send_header("Content-Length", str(len(content) - start))
-        self.end_headers()
-        if self.command == "HEAD":
-            return None
+            headers |= {"X-Linked-Etag": f'"{entry["lfs"]["oid"]}"', "X-Linked-Size": str(len(content))}
         body = content[start:]
-        if name in self.hub.forged:
+        headers["Content-Length"] = str(len(body))
+        if self.command == "GET" and name in self.hub.forged:
             body = bytes(byte ^ 1 for byte in body[:16]) + body[16:]
-        if self.hub.breaks[name] > 0:
+        if self.command == "GET" and self.hub.breaks[name] > 0:
             self.hub.breaks[name] -= 1
-            self.wfile.write(body[: len(body) // 2])
-            self.wfile.flush()
+            body = body[: len(body) // 2]
             self.close_connection = True
-            return None
-        self.wfile.write(body)
-        return None
+        return self.send(206 if start else 200, body, headers)

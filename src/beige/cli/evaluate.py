@@ -12,6 +12,8 @@ from beige.cli.evaluation import diff, gate, judge, sample
 from beige.cli.evaluation.shared import DEFAULTS, LANGUAGE, MAX_COST, PRICES, SPLIT, SYSTEMS, settings
 
 if TYPE_CHECKING:
+    from rich.table import Table
+
     from beige.evaluate.data import Pairs, Retrieval
     from beige.index import Index
 
@@ -58,7 +60,7 @@ def run(
 
     from beige.errors import UsageError
     from beige.evaluate.benchmark import benchmark, tasks_of
-    from beige.evaluate.study import read, study
+    from beige.evaluate.study import publish, read, study
     from beige.evaluate.systems import parse_all
     from beige.index import Index
 
@@ -66,9 +68,21 @@ def run(
         raise UsageError("measure on one thing: a BEIR folder or a CSV file, or --index with --queries, or --mteb")
     if (index is None) != (queries is None):
         raise UsageError("--index and --queries go together: the index, and the file of queries with their sources")
+    of_folders: dict[str, object] = {"--split": split, "--documents": documents, "--only-judged": only_judged}
+    of_data: dict[str, object] = {
+        "--measure": measure,
+        "--limit-queries": limit_queries,
+        "--limit-documents": limit_documents,
+    }
+    if mteb:
+        _refuse("--mteb", of_folders | of_data)
+    if index is not None:
+        _refuse("--index", of_folders)
     with settings(price, max_cost, language) as used, ExitStack() as stack:
         if mteb:
             document = benchmark(parse_all(system or DEFAULTS["mteb"]), tasks_of(mteb), used)
+            if output is not None:
+                publish(output, document, {})
         else:
             opened = None if index is None else stack.enter_context(Index.open(index))
             whole = _read(data, split, opened, queries)
@@ -81,10 +95,19 @@ def run(
         emit(document)
         return
     show(document)
-    if output is not None and not mteb:
+    if output is not None:
         out().print(f"\nthe report: [bold]{output / 'report.html'}[/bold]", soft_wrap=True)
     if used.budget.spent:
         err().print(f"spent ${used.budget.spent:.4f} on providers")
+
+
+def _refuse(what: str, options: Mapping[str, object]) -> None:
+    """See that none of the options is given, which would say nothing here."""
+    from beige.errors import UsageError
+
+    given = [name for name, value in options.items() if value]
+    if given:
+        raise UsageError(f"{given[0]} has no meaning with {what}: leave it out")
 
 
 def _read(data: Path | None, split: str | None, index: "Index | None", queries: Path | None) -> "Retrieval | Pairs":
@@ -122,35 +145,42 @@ def _chosen(
 def show(document: Mapping[str, Any]) -> None:
     """The record as a table with bars."""
     from rich.markup import escape
-    from rich.table import Table
 
-    from beige.evaluate.report.findings import measure_of, ordered, verdict
-    from beige.evaluate.report.markdown import COSTS, figure, remarks, size, title
+    from beige.evaluate.report.findings import columns, measure_of, ordered, tasks, verdict
+    from beige.evaluate.report.markdown import by_task, costs, figure, remarks, size, title
 
     console, first = out(), measure_of(document)
     console.print(f"[bold]{escape(title(document))}[/bold]: {size(document)}")
-    names = ordered(document)
-    measures = list(document["systems"][names[0]]["measures"])
-    costs = [cost for cost in COSTS if any(document["systems"][name]["cost"][cost[0]] is not None for name in names)]
-    table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
-    table.add_column("system", style="bold", overflow="fold")
-    table.add_column("")
-    for name in measures:
-        table.add_column(name, justify="right")
-    for _, label, _ in costs:
-        table.add_column(label, justify="right")
-    for name in names:
+    measures, shown = columns(document), costs(document)
+    table = _table("system", "", *measures, *(label for _, label, _ in shown))
+    for name in ordered(document):
         system = document["systems"][name]
         table.add_row(
             escape(name) + (" [yellow]*[/yellow]" if system["contaminated"] else ""),
             _bar(system["measures"][first]),
             *(f"{system['measures'][measure]:.4f}" for measure in measures),
-            *(figure(system["cost"][cost], form) for cost, _, form in costs),
+            *(figure(system["cost"][cost], form) for cost, _, form in shown),
         )
     console.print(table)
+    if several := tasks(document):
+        table = _table("task", *map(escape, ordered(document)))
+        for row in by_task(document, several):
+            table.add_row(*row)
+        console.print(table)
     console.print(escape(verdict(document)), soft_wrap=True)
     for remark in remarks(document):
         err().print(f"[dim]{escape(remark)}[/dim]", soft_wrap=True)
+
+
+def _table(name: str, *figures: str) -> "Table":
+    """A table without lines: names, then figures to the right."""
+    from rich.table import Table
+
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
+    table.add_column(name, style="bold", overflow="fold")
+    for label in figures:
+        table.add_column(label, justify="right" if label else "left")
+    return table
 
 
 def _bar(figure: float, width: int = 16) -> str:

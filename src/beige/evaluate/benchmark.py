@@ -3,26 +3,30 @@
 mteb reads its data (from the Hub) and computes its measures; the vectors are ours, from the same cache.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from beige.errors import InputError, MissingExtraError, UsageError
+from beige.evaluate.cache import key_of
 from beige.evaluate.contamination import contamination
 from beige.evaluate.cost import Cost
 from beige.evaluate.encoder import Encoder, embed
-from beige.evaluate.machine import machine
+from beige.evaluate.record import circumstances, row_of
 from beige.evaluate.run import Settings, open_encoder
+from beige.evaluate.significance import bootstrap, compare
 from beige.evaluate.systems import System
 from beige.evaluate.variants import STORAGES, shortened
 from beige.values import Role
 
 if TYPE_CHECKING:
     from mteb import AbsTask
+
+MEAN = "mean"
+"""The measure of several tasks together."""
 
 
 def tasks_of(names: Sequence[str]) -> "list[AbsTask]":
@@ -49,7 +53,9 @@ def tasks_of(names: Sequence[str]) -> "list[AbsTask]":
 
 
 def benchmark(systems: Sequence[System], tasks: "Sequence[AbsTask]", settings: Settings) -> dict[str, Any]:
-    """Each system's main score on each task, in the shape of a record; mteb keeps no figures by query to compare.
+    """Each system's main score on each task and their mean, in the shape of a record.
+
+    mteb keeps no figures by query: what is resampled and compared are the tasks, where there are several.
 
     Args:
         systems: models alone.
@@ -63,24 +69,34 @@ def benchmark(systems: Sequence[System], tasks: "Sequence[AbsTask]", settings: S
     for system in systems:
         if system.model is None or system.words or system.rerank is not None:
             raise UsageError(f"mteb measures models alone, not {system.name}")
+    scores = {system.name: _scores(system, tasks, settings) for system in systems}
     names = [str(task.metadata.name) for task in tasks]
+    revisions = [f"{task.metadata.name} {task.metadata.dataset['revision']}" for task in tasks]
     return {
-        "data": {"name": f"mteb: {', '.join(names)}", "kind": "mteb", "tasks": len(names), "remarks": []},
-        "systems": {system.name: _measured(system, tasks, settings) for system in systems},
-        "comparisons": [],
-        "date": datetime.now(UTC).isoformat(timespec="seconds"),
-        "machine": machine(),
+        "data": {
+            "name": f"mteb: {', '.join(names)}",
+            "kind": "mteb",
+            "fingerprint": key_of(revisions).hex()[:16],
+            "tasks": names,
+            "remarks": [],
+        },
+        "systems": {system.name: _system(system, scores[system.name]) for system in systems},
+        "comparisons": [row_of(row) for row in compare(MEAN, scores)] if len(names) > 1 else [],
+        **circumstances(settings.prices),
     }
 
 
-def _measured(system: System, tasks: "Sequence[AbsTask]", settings: Settings) -> dict[str, Any]:
-    marks = [mark for task in tasks for mark in contamination(system, str(task.metadata.name))]
-    return {
-        "measures": _scores(system, tasks, settings),
-        "cost": asdict(Cost()),
-        "remarks": marks,
-        "contaminated": bool(marks),
-    }
+def _system(system: System, scores: Mapping[str, float]) -> dict[str, Any]:
+    marks = [mark for task in scores for mark in contamination(system, task)]
+    whole: dict[str, Any] = {"measures": dict(scores), "intervals": {}}
+    if len(scores) > 1:
+        row = np.array([list(scores.values())])  # (1, tasks)
+        (interval,) = bootstrap(row)
+        whole = {
+            "measures": {MEAN: float(row.mean()), **scores},
+            "intervals": {MEAN: [interval.low, interval.high]},
+        }
+    return {**whole, "cost": asdict(Cost()), "remarks": marks, "contaminated": bool(marks)}
 
 
 def _scores(system: System, tasks: "Sequence[AbsTask]", settings: Settings) -> dict[str, float]:

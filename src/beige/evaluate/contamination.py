@@ -29,7 +29,7 @@ def contamination(system: System, data: str) -> list[str]:
     """
     if system.model is None:
         return []
-    wanted = _plain(data.partition("/")[0])
+    wanted = _plain(data.partition("/")[0].removesuffix(".csv"))
     return [
         f"the card of {system.model.name} lists {name} among its training data: a figure on {data} may flatter it"
         for name in _trained_on(system.model.name)
@@ -57,7 +57,8 @@ def _listed(readme: Path) -> tuple[str, ...]:
 
 
 def _plain(name: str) -> str:
-    """A data set's name without language, split and punctuation, or that of the set that it was made of."""
+    """A data set's name without language, split, punctuation and mteb's additions, or that of what it was made of."""
     short = re.sub(r"(?i)[-_](en|zh|de|es|ar|fr|ja|ko|ru|dev|test|train)\b", "", name)
     plain = re.sub(r"[^a-z0-9]", "", short.lower())
+    plain = re.sub(r"^nano(?=.)|(?<=.)(retrieval|hardnegatives|classification|clustering)+$", "", plain)
     return _SAME.get(plain, plain)

@@ -19,6 +19,7 @@ class Cost:
         dollars: for embedding these documents and queries once, at that price.
         dimensions: numbers of a vector as it is kept.
         bytes_per_vector: as it is kept.
+        precision: that the model computed in, such as "bf16"; of an index, its documents' vectors.
     """
 
     tokens: int | None = None
@@ -29,6 +30,7 @@ class Cost:
     dollars: float | None = None
     dimensions: int | None = None
     bytes_per_vector: int | None = None
+    precision: str | None = None
 
 
 def percentiles(seconds: NDArray[np.float64]) -> tuple[float | None, float | None]:

@@ -15,6 +15,9 @@ from beige.errors import InputError, RemoteError
 from beige.evaluate.cache import Answer, Cache, key_of
 from beige.values import Floats, Role
 
+PLACE = "\N{OBJECT REPLACEMENT CHARACTER}"
+"""Stands for the text in the name of a space: "a{text}b" and "ab{text}" are two maps."""
+
 Tell = Callable[[int, int], None]
 """Told how many texts are done, and of how many."""
 
@@ -48,6 +51,10 @@ class Encoder(Protocol):
     @property
     def limit(self) -> Limit:
         """What one call takes."""
+
+    @property
+    def precision(self) -> str | None:
+        """What it computes in, such as "bf16"; None where nobody says."""
 
     @property
     def alone(self) -> int:

@@ -3,13 +3,16 @@
 from collections.abc import Sequence
 from functools import cached_property
 from hashlib import blake2b
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from beige.errors import MissingExtraError, ModelNotFoundError
-from beige.evaluate.encoder import Batch, Limit
+from beige.evaluate.encoder import PLACE, Batch, Limit
 from beige.evaluate.systems import Model
+from beige.models.catalogue import find_card
+from beige.models.checkpoint import open_checkpoint
 from beige.values import Role
 
 if TYPE_CHECKING:
@@ -23,16 +26,21 @@ _ALONE = 300
 
 
 class Local:
-    """A model that Beige runs."""
+    """A model that Beige runs; it is pulled at once, where it has to be, and loaded at the first use.
+
+    Raises:
+        BeigeError: there is no such model, or no source gave it.
+    """
 
     limit, alone = _LIMIT, _ALONE
 
     def __init__(self, model: Model) -> None:
         self._model = model
+        open_checkpoint(model.name)
 
     @cached_property
     def embedder(self) -> "Embedder":
-        """Opened at the first use, and warm, so that no measured call waits for it."""
+        """Warm, so that no measured call waits for it."""
         from beige.embedder import Embedder
 
         embedder = Embedder(
@@ -41,11 +49,16 @@ class Local:
         embedder.encode_query("warm")
         return embedder
 
+    @property
+    def precision(self) -> str:
+        """What the engine computes in, which "auto" leaves to it."""
+        return self.embedder.precision
+
     def space(self, role: Role) -> str:
-        """The fingerprint, which is the document template's too, the precision, and how a query is written."""
+        """The fingerprint, the precision, and what is written around a text."""
         embedder = self.embedder
-        written = (embedder.checkpoint.templates["query"], str(self._model.instruction)) if role == "query" else ()
-        return " ".join((embedder.checkpoint.name, embedder.fingerprint, embedder.precision, role, *written))
+        around = repr(embedder.affixes[role])
+        return " ".join((embedder.checkpoint.name, embedder.fingerprint, embedder.precision, role, around))
 
     def encode(self, texts: Sequence[str], role: Role) -> Batch:
         """Vectors of the texts, in their order."""
@@ -56,12 +69,17 @@ class Local:
 
 
 class Sentences:
-    """A model that sentence-transformers runs, with the prompts that its own files name."""
+    """A model that sentence-transformers runs, with the prompts that its own files name.
+
+    Raises:
+        BeigeError: it is a model of the catalogue, which is pulled at once, and no source gave it.
+    """
 
     limit, alone = _LIMIT, _ALONE
 
     def __init__(self, model: Model) -> None:
         self._model = model
+        self._place = _place(model.name)
 
     @cached_property
     def transformer(self) -> "SentenceTransformer":
@@ -71,7 +89,7 @@ class Sentences:
         except ImportError as error:
             raise MissingExtraError(f"the system st:{self._model.name}", "evaluate") from error
         try:
-            transformer = SentenceTransformer(self._model.name)
+            transformer = SentenceTransformer(self._place)
         except (OSError, ValueError) as error:
             said = str(error).strip().partition("\n")[0]
             raise ModelNotFoundError(
@@ -80,11 +98,17 @@ class Sentences:
         transformer.encode(["warm"], show_progress_bar=False)
         return transformer
 
+    @property
+    def precision(self) -> str:
+        """The type of the tensors, as our own precisions are called."""
+        kind = str(self.transformer.dtype).removeprefix("torch.")
+        return {"float32": "fp32", "bfloat16": "bf16", "float16": "fp16"}.get(kind, kind)
+
     def space(self, role: Role) -> str:
         """The tensors, the library's version, how a query is written."""
         from sentence_transformers import __version__
 
-        return f"sentence-transformers {__version__} {self._tensors} {role} {self._written('', role)}"
+        return f"sentence-transformers {__version__} {self._tensors} {role} {self._written(PLACE, role)}"
 
     def encode(self, texts: Sequence[str], role: Role) -> Batch:
         """Vectors of the texts, in their order."""
@@ -111,3 +135,14 @@ class Sentences:
             digest.update(name.encode())
             digest.update(tensor.detach().cpu().float().contiguous().numpy().tobytes())
         return digest.hexdigest()
+
+
+def _place(name: str) -> str:
+    """A folder, or a name of the Hub; of a model of the catalogue the folder that Beige runs, so that both run one."""
+    if Path(name).expanduser().is_dir():
+        return str(Path(name).expanduser())
+    try:
+        card = find_card(name)
+    except ModelNotFoundError:
+        return name
+    return str(open_checkpoint(card.name).path)

@@ -55,12 +55,19 @@ def record(
     data: Retrieval | Pairs, results: Sequence[Result], comparisons: Iterable[Comparison], prices: Prices
 ) -> dict[str, Any]:
     """The document: `{"data", "systems": {NAME: {"measures", "cost", …}}, "comparisons": […], …}`."""
-    from beige import __version__
-
     return {
         "data": _data(data),
         "systems": {result.system.name: _system(result, data) for result in results},
-        "comparisons": [_comparison(comparison) for comparison in comparisons],
+        "comparisons": [row_of(comparison) for comparison in comparisons],
+        **circumstances(prices),
+    }
+
+
+def circumstances(prices: Prices) -> dict[str, Any]:
+    """What a record says of how it was made."""
+    from beige import __version__
+
+    return {
         "command": shlex.join(["beige", *sys.argv[1:]]),
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
         "beige": __version__,
@@ -98,7 +105,7 @@ def answered(result: Result, data: Retrieval | Pairs) -> Iterable[Answered]:
         )
 
 
-def save(folder: Path, document: Mapping[str, Any], results: Sequence[Result], data: Retrieval | Pairs) -> None:
+def save(folder: Path, document: Mapping[str, Any], answers: Mapping[str, Iterable[Answered]]) -> None:
     """Write the record and every system's answers into a folder, made where there is none.
 
     Raises:
@@ -106,9 +113,9 @@ def save(folder: Path, document: Mapping[str, Any], results: Sequence[Result], d
     """
     try:
         (folder / QUERIES).mkdir(parents=True, exist_ok=True)
-        for result in results:
-            lines = (json.dumps(asdict(row), ensure_ascii=False) for row in answered(result, data))
-            _write(_path(folder, result.system.name), "".join(line + "\n" for line in lines))
+        for system, rows in answers.items():
+            lines = (json.dumps(asdict(row), ensure_ascii=False) for row in rows)
+            _write(_path(folder, system), "".join(line + "\n" for line in lines))
         _write(folder / RECORD, json.dumps(document, ensure_ascii=False, indent=1, allow_nan=False) + "\n")
     except OSError as error:
         raise InputError(f"{folder} cannot be written: {error.strerror}") from error
@@ -140,7 +147,11 @@ def load_answers(folder: Path, system: str) -> dict[str, Answered]:
     known = load(folder)["systems"]
     if system not in known:
         raise InputError(f"the run in {folder} has no system {system!r}; it has {', '.join(known)}")
-    rows = [json.loads(line) for line in _path(folder, system).read_text("utf-8").splitlines()]
+    try:
+        lines = _path(folder, system).read_text("utf-8", errors="surrogatepass").split("\n")
+    except FileNotFoundError as error:
+        raise InputError(f"the run in {folder} keeps no answers by query: mteb's tasks give none") from error
+    rows = [json.loads(line) for line in lines if line]
     return {
         row["query"]: Answered(**{**row, "hits": tuple(row["hits"]), "relevant": tuple(row["relevant"])})
         for row in rows
@@ -181,11 +192,10 @@ def _data(data: Retrieval | Pairs) -> dict[str, Any]:
 
 
 def _system(result: Result, data: Retrieval | Pairs) -> dict[str, Any]:
-    intervals = {measure: result.interval(measure) for measure in result.figures}
     marks = contamination(result.system, data.name)
     return {
         "measures": {measure: result.mean(measure) for measure in result.figures},
-        "intervals": {measure: [interval.low, interval.high] for measure, interval in intervals.items()},
+        "intervals": {measure: [interval.low, interval.high] for measure, interval in result.intervals.items()},
         "spread": {measure: _spread(list(figures.values())) for measure, figures in result.figures.items()},
         "cost": asdict(result.cost),
         "remarks": [*marks, *result.remarks],
@@ -202,7 +212,8 @@ def _spread(figures: Sequence[float]) -> list[int]:
     return [sum(figure <= 0 for figure in figures), *inner, sum(figure >= 1 for figure in figures)]
 
 
-def _comparison(comparison: Comparison) -> dict[str, Any]:
+def row_of(comparison: Comparison) -> dict[str, Any]:
+    """A comparison as a record holds it."""
     row = asdict(comparison)
     row["interval"] = [comparison.interval.low, comparison.interval.high]
     return row | {"significant": comparison.significant}

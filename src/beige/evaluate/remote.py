@@ -8,14 +8,14 @@ import base64
 import binascii
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from beige.environment import foreign
 from beige.errors import RemoteError
-from beige.evaluate.encoder import Batch, Limit
+from beige.evaluate.encoder import PLACE, Batch, Limit
 from beige.evaluate.endpoint import Endpoint
 from beige.evaluate.prices import Budget, Prices
 from beige.evaluate.systems import Model, Runner
@@ -85,16 +85,12 @@ _OPENAI = Provider(
 )
 PROVIDERS: Mapping[Runner, Provider] = {
     "openai": _OPENAI,
-    "server": Provider(
-        None,
-        (),
-        ("BEIGE_SERVER_KEY",),  # never a provider's: it would go to whatever address was typed
-        _OPENAI.route,
-        Limit(texts=32, characters=250_000),
-        _OPENAI.body,
-        _OPENAI.vectors,
-        _OPENAI.tokens,
-        roles=False,
+    "server": replace(
+        _OPENAI,
+        url=None,
+        urls=(),
+        keys=("BEIGE_SERVER_KEY",),  # never a provider's: it would go to whatever address was typed
+        limit=Limit(texts=32, characters=250_000),
     ),
     "cohere": Provider(
         "https://api.cohere.com",
@@ -160,22 +156,17 @@ class Remote:
         self._endpoint = endpoint_of(model, sleep)
 
     alone = 32
+    precision = None
 
     @property
     def limit(self) -> Limit:
         """What one request takes."""
         return self._provider.limit
 
-    @property
-    def _name(self) -> str:
-        return (
-            f"{self._model.url}#{self._model.name}" if self._model.url else f"{self._model.runner}:{self._model.name}"
-        )
-
     def space(self, role: Role) -> str:
         """The address and the model, and what is said of the role."""
         said = role if self._provider.roles else ""
-        return " ".join((self._endpoint.base, self._model.name, said, self._model.written("", role)))
+        return " ".join((self._endpoint.base, self._model.name, said, self._model.written(PLACE, role)))
 
     def encode(self, texts: Sequence[str], role: Role) -> Batch:
         """Vectors of the texts, in their order.

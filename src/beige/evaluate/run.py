@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -64,9 +65,11 @@ class Result:
         """The measure's figure."""
         return float(np.mean(list(self.figures[measure].values())))
 
-    def interval(self, measure: str) -> Interval:
-        """Where the figure lies, were the queries drawn anew."""
-        return bootstrap(np.array(list(self.figures[measure].values()), np.float64))
+    @cached_property
+    def intervals(self) -> Mapping[str, Interval]:
+        """Where each figure lies, were the queries drawn anew."""
+        rows = np.array([list(figures.values()) for figures in self.figures.values()], np.float64)  # (measures, n)
+        return dict(zip(self.figures, bootstrap(rows), strict=True))
 
 
 @dataclass(frozen=True)
@@ -168,7 +171,10 @@ def open_encoder(model: Model, settings: Settings, stack: ExitStack) -> Encoder:
         stack.callback(remote.close)
         return remote
     if model.runner == "index":
-        raise UsageError("the system 'dense' means an index's own vectors: evaluate one with --index, or name a model")
+        raise UsageError(
+            "the system 'dense' means an index's own vectors as it keeps and searches them: evaluate one with --index, "
+            "without further options, or name a model"
+        )
     return Sentences(model) if model.runner == "st" else Local(model)
 
 
@@ -194,7 +200,7 @@ def _ranked(system: System, data: Retrieval, depth: int, settings: Settings, sta
         cost = _cost(settings.prices.of(system.model), passages, queries)
         remarks += _cut(system.model, passages)
         kept = STORAGES[system.vectors](shortened(passages.vectors, system.dimensions))
-        cost = replace(cost, dimensions=kept.vectors.shape[1], bytes_per_vector=kept.bytes)
+        cost = replace(cost, dimensions=kept.vectors.shape[1], bytes_per_vector=kept.bytes, precision=encoder.precision)
         dense = Dense(kept, shortened(queries.vectors, system.dimensions))
     words = Words(documents, settings.language) if system.words else None
     rerank = None if system.rerank is None else reranking(system.rerank, documents, settings.cache)
@@ -228,8 +234,11 @@ def _searched(system: System, data: Retrieval, index: "Index", settings: Setting
             scores.setdefault(hit.source, hit.score)  # the first is the best
         found[query] = scores
         settings.tell(f"{system.name}: searches", number + 1, len(data.queries))
-    dimension = index.manifest.dimension if system.dense else None
-    cost = Cost(dimensions=dimension, bytes_per_vector=None if dimension is None else 2 * dimension)  # float16
+    cost = Cost()
+    if system.dense:
+        manifest = index.manifest
+        stored = 2 * manifest.dimension  # float16
+        cost = Cost(dimensions=manifest.dimension, bytes_per_vector=stored, precision=manifest.precision)
     measured = seconds[1:] if len(seconds) > 1 else seconds  # the first one waits for the model
     return _Outcome(found, _with_latency(cost, measured))
 
@@ -254,7 +263,10 @@ def _pairs(system: System, data: Pairs, measures: Sequence[str], settings: Setti
         for measure in measures
     }
     cost = replace(
-        _cost(settings.prices.of(system.model), embedded), dimensions=vectors.shape[1], bytes_per_vector=kept.bytes
+        _cost(settings.prices.of(system.model), embedded),
+        dimensions=vectors.shape[1],
+        bytes_per_vector=kept.bytes,
+        precision=encoder.precision,
     )
     return Result(system, figures, {}, cost, tuple(_cut(system.model, embedded)))
 

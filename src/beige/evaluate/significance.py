@@ -72,26 +72,26 @@ class Comparison:
         return self.adjusted < 1 - CONFIDENCE
 
 
-def bootstrap(figures: Figures, samples: int = SAMPLES, seed: int = 0) -> Interval:
-    """The percentile bootstrap interval of a mean.
+def bootstrap(rows: Figures, samples: int = SAMPLES, seed: int = 0) -> list[Interval]:
+    """The percentile bootstrap interval of each row's mean; all rows see the same resamples.
 
     Efron 1979, https://doi.org/10.1214/aos/1176344552; for measures of retrieval, Sakai 2006,
     https://doi.org/10.1145/1148170.1148261.
 
     Args:
-        figures: one a query, (n,).
-        samples: how many resamples of n figures, drawn with replacement.
+        rows: figures, one a query, (m, n).
+        samples: how many resamples of n queries, drawn with replacement.
         seed: of the random numbers.
 
     Raises:
         InputError: no figures.
     """
-    n = _length(figures)
+    n = _length(rows)
     chance = np.random.default_rng(seed)
-    means = [figures[chance.integers(n, size=(size, n))].mean(axis=1) for size in _blocks(samples, n)]
+    means = np.concatenate([_drawn(chance, size, n) @ rows.T / n for size in _blocks(samples, n)])  # (samples, m)
     tail = (1 - CONFIDENCE) / 2
-    low, high = np.quantile(np.concatenate(means), (tail, 1 - tail))
-    return Interval(float(low), float(high))
+    low, high = np.quantile(means, (tail, 1 - tail), axis=0)
+    return [Interval(*bounds) for bounds in zip(low.tolist(), high.tolist(), strict=True)]
 
 
 def shares(first: Figures, second: Figures) -> Figures:
@@ -110,8 +110,8 @@ def shares(first: Figures, second: Figures) -> Figures:
     return np.asarray(correlation + x * y - correlation * (x**2 + y**2) / 2)
 
 
-def randomisation(differences: Figures, samples: int = SAMPLES, seed: int = 0) -> float:
-    """The p of Fisher's paired randomisation test, two-sided.
+def randomisation(rows: Figures, samples: int = SAMPLES, seed: int = 0) -> list[float]:
+    """The p of Fisher's paired randomisation test of each row of differences, two-sided; all rows see the same swaps.
 
     Were both systems equal, each query's figures could be swapped: the share of swaps whose mean difference is at least
     as large as the one seen, all swaps where they are few, else a sample that counts the one seen.
@@ -120,28 +120,35 @@ def randomisation(differences: Figures, samples: int = SAMPLES, seed: int = 0) -
     Smyth 2010, https://doi.org/10.2202/1544-6115.1585.
 
     Args:
-        differences: one a query, (n,).
+        rows: differences, one a query, (m, n).
         samples: how many swaps are drawn where there are too many to look at all.
         seed: of the random numbers.
 
     Raises:
         InputError: no differences.
     """
-    n = _length(differences)
-    moved = differences[np.abs(differences) > _SAME]  # swapping equal figures changes nothing
-    seen = abs(moved.sum())
-    least = seen * (1 - _SAME)  # a swap that gives the same sum in another order of adding
-    if len(moved) == 0:
-        return 1.0
-    if len(moved) <= _EXACT:
-        signs = np.array(list(itertools.product((1.0, -1.0), repeat=len(moved))))  # (2**m, m)
-        return float(np.mean(np.abs(signs @ moved) >= least))
+    n = _length(rows)
+    moved = np.where(np.abs(rows) > _SAME, rows, 0)  # swapping equal figures changes nothing
+    least = np.abs(moved.sum(axis=1)) * (1 - _SAME)  # a swap that gives the same sum in another order of adding
+    few = np.count_nonzero(moved, axis=1) <= _EXACT
     chance = np.random.default_rng(seed)
-    extreme = sum(
-        int(np.count_nonzero(np.abs(chance.choice((1.0, -1.0), size=(size, len(moved))) @ moved) >= least))
-        for size in _blocks(samples, n)
-    )
-    return (extreme + 1) / (samples + 1)
+    extreme = np.zeros(len(rows), np.int64)
+    for size in _blocks(samples, n) if not few.all() else ():
+        signs = 2.0 * chance.integers(2, size=(size, n), dtype=np.int8) - 1
+        extreme += np.count_nonzero(np.abs(signs @ moved.T) >= least, axis=0)
+    sampled = (extreme + 1) / (samples + 1)
+    return [
+        _every_swap(row[row != 0], bound) if exact else float(p)
+        for row, bound, exact, p in zip(moved, least, few, sampled, strict=True)
+    ]
+
+
+def _every_swap(moved: Figures, least: float) -> float:
+    """The share of all ways to swap these few differences (m,) whose sum is as large."""
+    if not len(moved):
+        return 1.0
+    signs = np.array(list(itertools.product((1.0, -1.0), repeat=len(moved))))  # (2**m, m)
+    return float(np.mean(np.abs(signs @ moved) >= least))
 
 
 def holm(values: Sequence[float]) -> list[float]:
@@ -168,33 +175,47 @@ def compare(measure: str, figures: Mapping[str, Mapping[str, float]]) -> list[Co
         InputError: systems that were measured on different queries, or on none.
     """
     pairs = list(itertools.combinations(figures, 2))
-    rows = []
+    if not pairs:
+        return []
     for first, second in pairs:
         if figures[first].keys() != figures[second].keys():
             raise InputError(f"{first} and {second} were measured on different queries and cannot be compared")
-        rows.append(np.array([figure - figures[second][query] for query, figure in figures[first].items()], np.float64))
-    tests = [randomisation(differences) for differences in rows]
+    rows = np.array(
+        [[figure - figures[second][query] for query, figure in figures[first].items()] for first, second in pairs],
+        np.float64,
+    )  # (pairs, n)
+    tests = randomisation(rows)
     return [
         Comparison(
             first,
             second,
             measure,
             float(differences.mean()),
-            bootstrap(differences),
+            interval,
             p,
             adjusted,
             wins=int(np.count_nonzero(differences > _SAME)),
             ties=int(np.count_nonzero(np.abs(differences) <= _SAME)),
             losses=int(np.count_nonzero(differences < -_SAME)),
         )
-        for (first, second), differences, p, adjusted in zip(pairs, rows, tests, holm(tests), strict=True)
+        for (first, second), differences, interval, p, adjusted in zip(
+            pairs, rows, bootstrap(rows), tests, holm(tests), strict=True
+        )
     ]
 
 
-def _length(figures: Figures) -> int:
-    if not len(figures):
+def _length(rows: Figures) -> int:
+    """How many queries the rows (m, n) have."""
+    n = int(rows.shape[1])
+    if not n:
         raise InputError("a comparison needs figures of at least one query")
-    return len(figures)
+    return n
+
+
+def _drawn(chance: np.random.Generator, size: int, n: int) -> Figures:
+    """How often each resample drew each of n queries, (size, n)."""
+    places = chance.integers(n, size=(size, n)) + n * np.arange(size)[:, None]
+    return np.bincount(places.ravel(), minlength=size * n).reshape(size, n).astype(np.float64)
 
 
 def _blocks(samples: int, n: int) -> list[int]:

@@ -1,6 +1,6 @@
 """Several systems on one data set, compared, and kept in a folder: what `beige evaluate DATA` does."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -8,13 +8,14 @@ from typing import Any
 from beige.environment import home
 from beige.errors import InputError, UsageError
 from beige.evaluate.data import Pairs, Retrieval, read_pairs, read_retrieval, splits
-from beige.evaluate.record import RECORD, record, save, slug
+from beige.evaluate.record import RECORD, Answered, answered, record, save, slug
 from beige.evaluate.report.html import check as check_html
 from beige.evaluate.report.html import html
 from beige.evaluate.report.markdown import markdown
 from beige.evaluate.run import Settings, comparisons, measures_of, open_encoder, run
 from beige.evaluate.systems import System
 from beige.evaluate.tasks import fingerprint
+from beige.models.checkpoint import open_checkpoint
 
 PAGES = {"report.md": markdown, "report.html": html}
 """What a run's folder holds beside its record, and what makes it."""
@@ -68,17 +69,41 @@ def study(
     names = measures_of(data, measures)
     if folder is not None:
         check_html()
-    with ExitStack() as stack:  # a missing key is told before the first system runs for an hour
-        for system in systems:
-            if system.model is not None and system.model.runner != "index":
-                open_encoder(system.model, settings, stack)
+    check(systems, settings)
     results = [run(system, data, names, settings) for system in systems]
     document = record(data, results, comparisons(results, names), settings.prices)
-    save(folder or default_folder(data), document, results, data)
-    if folder is not None:
-        for name, page in PAGES.items():
-            (folder / name).write_text(page(document), "utf-8")
+    answers = {result.system.name: answered(result, data) for result in results}
+    if folder is None:
+        save(default_folder(data), document, answers)
+    else:
+        publish(folder, document, answers)
     return document
+
+
+def check(systems: Sequence[System], settings: Settings) -> None:
+    """See that every key and every model is there, before the first system runs for an hour.
+
+    Raises:
+        BeigeError: something is missing, and cannot be pulled.
+    """
+    with ExitStack() as stack:
+        for system in systems:
+            if system.model is not None and (system.model.runner != "index" or settings.index is None):
+                open_encoder(system.model, settings, stack)
+            if system.rerank is not None:
+                open_checkpoint(system.rerank)
+
+
+def publish(folder: Path, document: Mapping[str, Any], answers: Mapping[str, Iterable[Answered]]) -> None:
+    """Write a run's record, its answers and its pages into a folder.
+
+    Raises:
+        InputError: the folder cannot be written.
+        MissingExtraError: what makes the pages is not installed.
+    """
+    save(folder, document, answers)
+    for name, page in PAGES.items():
+        (folder / name).write_text(page(document), "utf-8", errors="replace")
 
 
 def cache_file() -> Path:

@@ -59,6 +59,18 @@ def ordered(record: Record) -> list[str]:
     return sorted(record["systems"], key=lambda name: -record["systems"][name]["measures"][measure])
 
 
+def columns(record: Record) -> list[str]:
+    """The measures that stand beside each other in a table; of several tasks their mean alone."""
+    measures = list(next(iter(record["systems"].values()))["measures"])
+    return measures[:1] if tasks(record) else measures
+
+
+def tasks(record: Record) -> list[str]:
+    """The tasks that the first measure is the mean of; none where it is a figure of its own."""
+    several = record["data"].get("tasks", [])
+    return list(several) if len(several) > 1 else []
+
+
 def verdict(record: Record) -> str:
     """One or two sentences: the best system, and those that the data cannot tell from it."""
     measure, names = measure_of(record), ordered(record)
@@ -66,6 +78,8 @@ def verdict(record: Record) -> str:
     figure = f"{record['systems'][best]['measures'][measure]:.4f}"
     if len(names) == 1:
         return f"{best} reaches {measure} {figure}."
+    if not record["comparisons"]:
+        return f"{best} is ahead with {measure} {figure}; whether that is chance could not be tested."
     equal = [name for name in names[1:] if not _differ(record, measure, best, name)]
     if not equal:
         return f"{best} is best with {measure} {figure}, and the lead over every other system is significant."

@@ -5,8 +5,8 @@ from typing import Any
 
 from beige.errors import MissingExtraError
 from beige.evaluate.report.charts import scatter, whisker
-from beige.evaluate.report.findings import AXES, Record, measure_of, ordered, points, verdict
-from beige.evaluate.report.markdown import COSTS, facts, figure, probability, remarks, size, title
+from beige.evaluate.report.findings import AXES, Record, columns, measure_of, ordered, points, tasks, verdict
+from beige.evaluate.report.markdown import by_task, costs, facts, figure, probability, remarks, size, title
 
 CLASSES = ("0", "up to ¼", "up to ½", "up to ¾", "below 1", "1")
 """What the counts of a record's spread are of."""
@@ -48,14 +48,15 @@ def html(record: Record) -> str:
         title=title(record),
         size=size(record),
         verdict=verdict(record),
-        measures=list(record["systems"][ordered(record)[0]]["measures"]),
+        measures=columns(record),
         measure=measure,
         systems=[(name, record["systems"][name]) for name in ordered(record)],
-        costs=COSTS,
+        costs=costs(record),
         figure=figure,
         plots=plots,
         classes=CLASSES,
-        pairs=record["data"]["kind"] == "pairs",
+        kind=record["data"]["kind"],
+        tasks=by_task(record, tasks(record)),
         differences=_differences(record, Markup),
         probability=probability,
         remarks=remarks(record),

@@ -3,16 +3,22 @@
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from beige.evaluate.report.findings import Record, measure_of, ordered, verdict
+from beige.evaluate.report.findings import Record, columns, measure_of, ordered, tasks, verdict
 
 COSTS = (
+    ("precision", "computes in", "{}"),
     ("tokens_per_second", "tokens/s", "{:,.0f}"),
     ("latency_p50_ms", "query p50, ms", "{:.1f}"),
     ("latency_p95_ms", "p95, ms", "{:.1f}"),
     ("bytes_per_vector", "bytes a vector", "{:,}"),
     ("dollars_per_million_tokens", "$ / 1M tokens", "{:.3g}"),
 )
-"""The costs that tables show: the figure's name, the column's, and how it is written."""
+"""The costs that tables may show: the figure's name, the column's, and how it is written."""
+
+
+def costs(record: Record) -> list[tuple[str, str, str]]:
+    """Those of `COSTS` that arise for any system of a run."""
+    return [cost for cost in COSTS if any(system["cost"][cost[0]] is not None for system in record["systems"].values())]
 
 
 def title(record: Record) -> str:
@@ -24,7 +30,7 @@ def size(record: Record) -> str:
     """How large the data is, in words."""
     data = record["data"]
     if data["kind"] == "mteb":
-        return f"{data['tasks']} tasks of mteb"
+        return f"{len(data['tasks'])} tasks of mteb, each by its main score"
     if data["kind"] == "pairs":
         return f"{data['pairs']:,} pairs of sentences"
     return f"{data['queries']:,} queries, {data['documents']:,} documents, {data['judgements']:,} judgements"
@@ -58,16 +64,26 @@ def figure(value: Any, form: str) -> str:
     return "–" if value is None else form.format(value)
 
 
+def interval(bounds: Sequence[float] | None) -> str:
+    """An interval as a table shows it."""
+    return "–" if bounds is None else "{:.3f} – {:.3f}".format(*bounds)
+
+
+def by_task(record: Record, several: Sequence[str]) -> list[list[str]]:
+    """Each task with every system's score, the systems best first."""
+    systems = [record["systems"][name]["measures"] for name in ordered(record)]
+    return [[task, *(f"{measures[task]:.4f}" for measures in systems)] for task in several]
+
+
 def markdown(record: Record) -> str:
     """The whole page."""
-    measures = list(next(iter(record["systems"].values()))["measures"])
-    first = measure_of(record)
+    measures, first, shown = columns(record), measure_of(record), costs(record)
     rows = [
         [
             f"{name} *" if (system := record["systems"][name])["contaminated"] else name,
             *(f"{system['measures'][measure]:.4f}" for measure in measures),
-            "{:.3f} – {:.3f}".format(*system["intervals"][first]),
-            *(figure(system["cost"][cost], form) for cost, _, form in COSTS),
+            interval(system["intervals"].get(first)),
+            *(figure(system["cost"][cost], form) for cost, _, form in shown),
         ]
         for name in ordered(record)
     ]
@@ -76,10 +92,12 @@ def markdown(record: Record) -> str:
         "",
         verdict(record),
         "",
-        *_table(["system", *measures, f"{first}, 95 %", *(label for _, label, _ in COSTS)], rows),
+        *_table(["system", *measures, f"{first}, 95 %", *(label for _, label, _ in shown)], rows),
     ]
     if any(system["contaminated"] for system in record["systems"].values()):
         lines += ["", "\\* has, by its own card, seen this data in training."]
+    if several := tasks(record):
+        lines += ["", "## Task by task", "", *_table(["task", *ordered(record)], by_task(record, several))]
     if record["comparisons"]:
         lines += ["", "## Differences", "", *_table(*_differences(record))]
     if found := remarks(record):

@@ -6,7 +6,13 @@ from pathlib import Path
 
 import pytest
 
+from tests import xlmr_checkpoints
 from tests.documents import files
+
+
+@pytest.fixture(scope="module")
+def tiny_reranker(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return xlmr_checkpoints.tiny_reranker(tmp_path_factory.mktemp("reranker") / "tiny-reranker")
 
 
 @pytest.fixture
@@ -36,6 +42,47 @@ def test_json(beige, index: Path) -> None:
     assert (best["source"], best["legs"]["bm25"]["rank"]) == ("docs/flow.md", 1)
     assert best["locator"]["headings"] == ["Flow", "Boundary layers"]
     assert [hit["score"] for hit in said["hits"]] == sorted((hit["score"] for hit in said["hits"]), reverse=True)
+
+
+def test_json_of_an_explanation(beige, index: Path) -> None:
+    said = json.loads(beige("search", "heat of boundary layers", "--explain", "--join", "--group", "--json").out)
+    hit = next(hit for hit in said["hits"] if hit["source"] == "docs/flow.md")
+    assert set(hit) == {
+        *("score", "source", "locator", "text", "legs"),
+        *("rank", "highlights", "sentences", "chunks", "others"),
+    }
+    assert set(hit["legs"]["bm25"]) == {"rank", "score", "words"}
+    words = {word["word"]: word["share"] for word in hit["legs"]["bm25"]["words"]}
+    assert set(words) == {"heat", "boundary", "layers"}
+    assert sum(words.values()) == pytest.approx(1)
+    assert (hit["chunks"], hit["others"]) == (1, [])
+    for sentence in hit["sentences"]:
+        assert set(sentence) == {"start", "end", "document_start", "document_end"}
+    text = (index / "docs/flow.md").read_text()
+    assert "Heat flows from the plate." in [
+        text[one["document_start"] : one["document_end"]].split("\n")[-1] for one in hit["sentences"]
+    ]
+    assert {hit["text"][start:end] for start, end in hit["highlights"]} >= {"Boundary", "layers", "Heat"}
+
+
+def test_an_explanation_as_a_person_sees_it(beige, index: Path) -> None:
+    shown = beige("search", "stone river", "--explain").out
+    stone = shown[shown.index("docs/stone.txt") :].split("\n\n")[0]
+    lines = [line.split() for line in stone.splitlines()]
+    bm25 = next(line for line in lines if line[:2] == ["bm25", "#1"])
+    assert sorted(bm25[3:]) == sorted(["river", "50", "%,", "stone", "50", "%"])
+    assert next(line for line in lines if line[:1] == ["says"])[1:5] == ["A", "stone", "in", "the"]
+    assert {line[0] for line in lines} >= {"dense", "fused"}
+
+
+def test_a_reranker_reads_the_best(beige, index: Path, tiny_reranker: Path) -> None:
+    said = json.loads(beige("search", "stone river", "--rerank", tiny_reranker, "--rerank-depth", "2", "--json").out)
+    assert (said["read"], said["late"]) == (2, 0)
+    assert [hit["reranked"]["rank"] for hit in said["hits"]] == [1, 2, None, None, None]
+    assert said["hits"][0]["reranked"]["score"] >= said["hits"][1]["reranked"]["score"]
+    done = beige("search", "stone river", "--rerank", tiny_reranker, "--rerank-within", "0.001ms", "--explain")
+    assert "the reranker read 2 of 5 candidates in time" in done.err
+    assert done.out.count("not read") == 3
 
 
 def test_one_leg(beige, index: Path) -> None:
@@ -118,6 +165,14 @@ def test_sources_are_named_from_the_current_folder(beige, index: Path, monkeypat
         (["x", "--limit", "-1"], "from 1 to 1000, not -1"),
         (["x", "--limit", "1000000"], "from 1 to 1000, not 1000000"),
         (["x", "--index", "nowhere"], "there is no index in nowhere"),
+        (["x", "--rerank", "nothing-of-that-name"], "nothing-of-that-name"),
+        (["x", "--rerank-within", "300ms"], "--rerank-within needs a reranker"),
+        (["x", "--rerank", "r", "--rerank-within", "soon"], "a time such as 300ms or 2s, not 'soon'"),
+        (["x", "--rerank", "r", "--rerank-within", "-3s"], "a time such as 300ms or 2s, not '-3s'"),
+        (["x", "--rerank", "r", "--rerank-within", "0ms"], "more than 0 seconds"),
+        (["x", "--rerank", "r", "--rerank-depth", "0"], "--rerank-depth must be 1 or more, not 0"),
+        (["x", "--rerank", "r", "--rerank-depth", "1001"], "from 0 to 1000 candidates, not 1001"),
+        (["x", "--diversity", "2"], "diversity must be from 0 to 1"),
     ],
 )
 def test_errors_are_one_sentence(beige, index: Path, arguments: list[str], said: str) -> None:

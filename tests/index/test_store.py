@@ -1,6 +1,7 @@
 """The store contract, over every store."""
 
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -130,6 +131,48 @@ def test_known_gives_the_vectors_of_any_chunk_with_the_key(store: Store) -> None
         assert (known[key] == vector).all()
     store.delete(["a"])
     assert set(store.known("dense", keys)) == set(keys[3:])
+
+
+def test_vectors_are_those_of_the_chunks(store: Store) -> None:
+    entries = {f"d{seed}": entry(f"d{seed}", seed, chunks=3) for seed in range(5)}
+    store.upsert(list(entries.values()))
+    ids = store.top("dense", QUERIES["dense"][0], 100).ids
+    passages = {passage.id: passage for passage in store.fetch(ids)}
+    store.delete(["d3"])
+    for leg in QUERIES:
+        found = store.vectors(leg, ids)
+        assert set(found) == {chunk for chunk, passage in passages.items() if passage.source != "d3"}
+        for chunk, vector in found.items():
+            stored = entries[passages[chunk].source].vectors[leg][passages[chunk].position]
+            if isinstance(vector, Sparse):
+                assert (vector.ids.tolist(), vector.weights.tolist()) == (stored.ids.tolist(), stored.weights.tolist())
+            else:
+                assert vector.dtype == np.float32
+                assert vector.tolist() == stored.tolist()
+        assert store.vectors(leg, ids[:0]) == {}
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_a_sample_depends_on_what_is_stored_and_not_on_how_it_came_there(backend: str, tmp_path: Path) -> None:
+    make = BACKENDS[backend]
+    entries = [entry(f"d{seed}", seed, chunks=4) for seed in range(20)]
+    with closing(make(tmp_path / "one", manifest())) as one, closing(make(tmp_path / "two", manifest())) as two:
+        assert one.sample("dense", 5).shape == (0, DIMENSION)
+        one.upsert(entries)
+        two.upsert([entry("gone", 99, chunks=4), *entries[::-1]])
+        assert two.sample("dense", 1000).shape == (84, DIMENSION)
+        two.delete(["gone"])
+        two.delete(["d3"])
+        two.upsert([entries[3]])
+        for count in (1, 7, 80, 1000):
+            sample = one.sample("dense", count)
+            assert sample.shape == (min(count, 80), DIMENSION)
+            assert sample.tolist() == two.sample("dense", count).tolist()
+        everything = {tuple(vector) for each in entries for vector in each.vectors["dense"].tolist()}
+        assert {tuple(vector) for vector in one.sample("dense", 80).tolist()} == everything
+        for leg in ("bm25", "sparse"):
+            with pytest.raises(StoreError, match="no dense vectors"):
+                one.sample(leg, 5)
 
 
 def test_documents_are_listed_by_prefix(store: Store) -> None:

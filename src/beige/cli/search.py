@@ -1,107 +1,94 @@
 """`beige search`: ask an index."""
 
-from collections.abc import Sequence
-from dataclasses import asdict, replace
-from pathlib import Path
+import re
+import sys
+from dataclasses import replace
 from typing import TYPE_CHECKING
-from urllib.parse import quote
 
 import typer
 
-from beige.cli._terminal import Json, Where, emit, out
+from beige.cli._terminal import Json, Where, emit
 
 if TYPE_CHECKING:
-    from rich.text import Text
-
     from beige.search import Hit
-
-EXCERPT = 420
-"""Characters of a passage that are shown in a terminal."""
-
-_CONTROLS = {
-    code: " " if chr(code).isspace() else "\ufffd" for code in (*range(32), *range(127, 160)) if chr(code) not in "\t\n"
-}
-"""What a document could command a terminal with; one character for each, so that highlights keep their place."""
 
 
 def run(
     query: str = typer.Argument(metavar="QUERY", help="A question, or some words."),
+    *,
     index: str | None = Where,
     limit: int = typer.Option(10, "--limit", "-n", help="The most hits, from 1 to 1000."),
     legs: str = typer.Option("dense,bm25", help="What to search: dense (by meaning), bm25 (by words), or both."),
+    rerank: str | None = typer.Option(None, metavar="MODEL", help="A reranker that reads the best candidates."),
+    rerank_depth: int = typer.Option(50, metavar="N", help="How many it reads, from 1 to 1000."),
+    rerank_within: str | None = typer.Option(
+        None, metavar="TIME", help="The time that it has: 300ms, 2s. What it did not read follows.  [default: no limit]"
+    ),
+    diversity: float = typer.Option(0.0, help="From 0 to 1: how much a hit is put back for being like one before it."),
+    join: bool = typer.Option(False, "--join", help="Make one passage of hits that follow each other in a document."),
+    group: bool = typer.Option(False, "--group", help="One hit for each document: its best, with its others below."),
+    explain: bool = typer.Option(False, "--explain", help="Show why each hit is there."),
     as_json: bool = Json,
 ) -> None:
     """Search an index by meaning and by words together; best hits first."""
-    from beige.documents.walk import from_here
+    from beige.cli._hits import as_object, show
+    from beige.errors import UsageError
     from beige.index import Index
-    from beige.search import Searcher
+    from beige.search import Request, Searcher
 
     query = query.encode("utf-8", "surrogateescape").decode("utf-8", "replace")  # an argument is any bytes
-    with Index.open(index) as opened, Searcher(opened) as searcher:
-        found = searcher.search(query, limit, legs=[leg.strip() for leg in legs.split(",") if leg.strip()])
-        hits = [replace(hit, source=from_here(hit.source, opened.base)) for hit in found]
-    if as_json:
-        emit({"query": query, "hits": [_as_json(hit) for hit in hits]})
-    else:
-        _show(hits)
-
-
-def _as_json(hit: "Hit") -> dict[str, object]:
-    return {
-        "score": hit.score,
-        "source": hit.source,
-        "locator": asdict(hit.locator),
-        "text": hit.text,
-        "legs": {leg: asdict(score) for leg, score in hit.legs.items()},
-    }
-
-
-def _show(hits: Sequence["Hit"]) -> None:
-    console = out()
-    if not hits:
-        console.print("Nothing found.")
-    for hit in hits:
-        console.print(_heading(hit), soft_wrap=True)
-        console.print(_passage(hit))
-        console.print()
-
-
-def _heading(hit: "Hit") -> "Text":
-    from rich.style import Style
-    from rich.text import Text
-
-    file = Path(hit.source.rpartition("#")[0] if hit.media == "record" else hit.source).absolute()
-    line = Text.assemble(
-        (f"{hit.score:.3f}", "bold green"),
-        "  ",
-        ((hit.source + _place(hit)).translate(_CONTROLS), Style(bold=True, link=f"file://{quote(str(file))}")),
+    if rerank is None and rerank_within is not None:
+        raise UsageError("--rerank-within needs a reranker: add --rerank bge-reranker-v2-m3")
+    if rerank is not None and rerank_depth < 1:
+        raise UsageError(f"--rerank-depth must be 1 or more, not {rerank_depth}")
+    request = Request(
+        query,
+        limit,
+        [leg.strip() for leg in legs.split(",") if leg.strip()],
+        rerank=rerank_depth if rerank is not None else None,
+        rerank_within=_seconds(rerank_within),
+        diversity=diversity,
+        join=join,
+        group=group,
+        explain=explain,
     )
-    if hit.locator.headings:
-        line.append("  " + " › ".join(hit.locator.headings).translate(_CONTROLS), "dim")
-    return line
+    with Index.open(index) as opened:
+        reranker = None
+        if rerank is not None:
+            from beige.reranker import Reranker
+
+            reranker = Reranker(rerank)
+        with Searcher(opened, reranker=reranker) as searcher:
+            found = searcher.run(request)
+        hits = [_from_here(hit, opened.base) for hit in found.hits]
+    if as_json:
+        said: dict[str, object] = {"query": query, "hits": [as_object(hit, request) for hit in hits]}
+        emit(said | ({"read": found.read, "late": found.late} if reranker is not None else {}))
+    else:
+        show(hits, request)
+    if found.late:
+        print(
+            f"beige: the reranker read {found.read:,} of {found.read + found.late:,} candidates in time; "
+            "the others follow in their order",
+            file=sys.stderr,
+        )
 
 
-def _place(hit: "Hit") -> str:
-    """`:12-15` for lines of the file itself, ` p. 7` where the format has pages, else nothing."""
-    from beige.documents.chunk import OWN_TEXT
+def _seconds(text: str | None) -> float | None:
+    """A time such as 300ms or 2s."""
+    from beige.errors import UsageError
 
-    locator = hit.locator
-    if locator.page is not None:
-        return f" p. {locator.page}"
-    if hit.media not in OWN_TEXT:
-        return ""
-    last = f"-{locator.line_end}" if locator.line_end != locator.line_start else ""
-    return f":{locator.line_start}{last}"
+    if text is None:
+        return None
+    found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*(ms|s)", text.strip())
+    if found is None:
+        raise UsageError(f"--rerank-within must be a time such as 300ms or 2s, not {text!r}")
+    return float(found[1]) / (1000 if found[2] == "ms" else 1)
 
 
-def _passage(hit: "Hit") -> "Text":
-    from rich.text import Text
+def _from_here(hit: "Hit", base: str) -> "Hit":
+    """The hit with its source as the current folder names it."""
+    from beige.documents.walk import from_here
 
-    from beige.search.highlight import excerpt
-
-    start, end = excerpt(hit.text, hit.highlights, EXCERPT)
-    passage = Text(hit.text.translate(_CONTROLS))
-    for first, last in hit.highlights:
-        passage.stylize("bold yellow", first, last)
-    shown = Text("…" if start else "") + passage[start:end] + Text("…" if end < len(hit.text) else "")
-    return Text("\n").join(line for line in shown.split("\n") if line.plain.strip())
+    others = tuple(_from_here(other, base) for other in hit.others)
+    return replace(hit, source=from_here(hit.source, base), others=others)

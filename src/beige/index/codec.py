@@ -28,6 +28,14 @@ class SparseRows:
     terms: NDArray[np.uint32]  # (sum of lengths,), ascending within a chunk
     weights: Floats  # (sum of lengths,)
 
+    def vectors(self) -> list[Sparse]:
+        """Each by itself, n of them."""
+        ends = np.cumsum(self.lengths).tolist()
+        return [
+            Sparse(self.terms[end - length : end], self.weights[end - length : end])
+            for end, length in zip(ends, self.lengths.tolist(), strict=True)
+        ]
+
 
 @dataclass(frozen=True, eq=False)
 class DenseRows:

@@ -94,6 +94,13 @@ class Reading:
             (json.dumps(ids.tolist()),),
         ).fetchall()
 
+    def sample(self, leg: int, count: int) -> Blobs:
+        """A leg's vectors of the chunks with the least keys."""
+        return self._connection.execute(
+            f"SELECT chunk.id, vector FROM chunk JOIN {leg_table(leg)} ON chunk = chunk.id ORDER BY key LIMIT ?",
+            (count,),
+        ).fetchall()
+
     def places(self, ids: Ids) -> dict[int, tuple[bytes, int]]:
         """Source and position of each of these chunks: the order in which ties break."""
         return {

@@ -9,9 +9,9 @@ import numpy as np
 
 from beige.errors import StoreError
 from beige.index import creation, schema
-from beige.index.codec import decode_dense
+from beige.index.codec import decode_dense, decode_sparse
 from beige.index.connection import Pool, connect, explained
-from beige.index.database import Reading, paged
+from beige.index.database import Change, Reading, paged
 from beige.index.dense_leg import DenseLeg
 from beige.index.leg_cache import Kind, LegCache
 from beige.index.lock import WriteLock
@@ -46,6 +46,7 @@ class SqliteStore:
         self.folder = folder
         self.notices: list[str] = []
         self._writer: Writer | None = None
+        self._samples: dict[tuple[str, int], tuple[Change, Floats]] = {}
         with ExitStack() as undo:
             if lock is not None:
                 undo.callback(lock.release)
@@ -180,19 +181,41 @@ class SqliteStore:
 
     def known(self, leg: str, keys: Sequence[str]) -> Mapping[str, Floats]:
         """Dense vectors (d,) of stored chunks by `Chunk.key`, for those of the keys that are stored."""
-        dimension = self.manifest.leg(leg).dimension
-        if dimension is None:
-            raise StoreError(f"the leg {leg!r} has no dense vectors")
+        dimension = self._dimension(leg)
         with self._reading() as reading:
             found = reading.vectors_by_key(self._legs[leg].kind.number, keys)
         vectors = decode_dense(list(enumerate(found.values())), dimension).vectors
         return dict(zip(found, vectors, strict=True))
 
+    def vectors(self, leg: str, ids: Ids) -> Mapping[int, Floats | Sparse]:
+        """The leg's vectors of these chunks by id, (d,) each or sparse; one that is gone is left out."""
+        described = self.manifest.leg(leg)
+        with self._reading() as reading:
+            blobs = reading.vectors_of(self._legs[leg].kind.number, ids)
+        if described.dimension is not None:
+            rows = decode_dense(blobs, described.dimension)
+            return dict(zip(rows.ids.tolist(), rows.vectors, strict=True))
+        found = decode_sparse(blobs)
+        return dict(zip(found.ids.tolist(), found.vectors(), strict=True))
+
+    def sample(self, leg: str, count: int) -> Floats:
+        """A dense leg's vectors of that many chunks, or of all where there are fewer, (n, d).
+
+        Those with the least keys: a key is a hash of the chunk's text, so that the choice is as good as random and does
+        not depend on the index's history.
+        """
+        dimension = self._dimension(leg)
+        with self._reading() as reading:
+            head = reading.head()
+            known = self._samples.get((leg, count))
+            if known is None or known[0] != head:
+                blobs = reading.sample(self._legs[leg].kind.number, count)
+                known = self._samples[leg, count] = head, decode_dense(blobs, dimension).vectors
+        return known[1]
+
     def centroid(self, leg: str) -> Floats:
         """The mean of a dense leg's vectors, (d,), the same after any history; zeros of an empty index."""
-        dimension = self.manifest.leg(leg).dimension
-        if dimension is None:
-            raise StoreError(f"the leg {leg!r} has no dense vectors")
+        dimension = self._dimension(leg)
         with self._reading() as reading:
             chunks, total = reading.total(self._legs[leg].kind.number) or (0, np.zeros(dimension))
         return (total / max(chunks, 1)).astype(np.float32)
@@ -264,6 +287,12 @@ class SqliteStore:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+    def _dimension(self, leg: str) -> int:
+        dimension = self.manifest.leg(leg).dimension
+        if dimension is None:
+            raise StoreError(f"the leg {leg!r} has no dense vectors")
+        return dimension
 
     def _note(self, sentence: str) -> None:
         if sentence not in self.notices:

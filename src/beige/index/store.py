@@ -86,6 +86,16 @@ class Store(Protocol):
     def known(self, leg: str, keys: Sequence[str]) -> Mapping[str, Floats]:
         """Dense vectors (d,) of stored chunks by `Chunk.key`, for those of the keys that are stored."""
 
+    def vectors(self, leg: str, ids: Ids) -> Mapping[int, Floats | Sparse]:
+        """The leg's vectors of these chunks by id, (d,) each or sparse; one that is gone is left out."""
+
+    def sample(self, leg: str, count: int) -> Floats:
+        """A dense leg's vectors of that many chunks, or of all where there are fewer, (n, d).
+
+        The choice is random as far as any query goes, but depends on nothing but what is stored: the same chunks after
+        any history.
+        """
+
     def centroid(self, leg: str) -> Floats:
         """The mean of a dense leg's vectors, (d,), the same after any history; zeros of an empty index.
 

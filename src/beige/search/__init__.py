@@ -1,4 +1,6 @@
-"""Legs, fusion, highlights and explanations: a query in, hits out."""
+"""Legs, fusion, reranking, highlights and explanations: a query in, hits out."""
 
 from beige.search.hit import Hit as Hit
+from beige.search.hit import Results as Results
+from beige.search.request import Request as Request
 from beige.search.searcher import Searcher as Searcher

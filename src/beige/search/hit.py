@@ -10,31 +10,82 @@ Span = tuple[int, int]
 
 
 @dataclass(frozen=True, slots=True)
+class Matched:
+    """A word of the query that a sparse leg found in a hit.
+
+    Attributes:
+        word: as the query writes it; of a model's vocabulary, the token.
+        share: its part of the leg's score; the shares of a leg sum to 1.
+    """
+
+    word: str
+    share: float
+
+
+@dataclass(frozen=True, slots=True)
 class LegScore:
     """What one leg says of a hit.
 
     Attributes:
         rank: place in the leg's own results, from 1; None where the leg did not find it and was asked for its score.
         score: the leg's own score: the cosine of `dense`, BM25 of `bm25`.
+        words: of a sparse leg, what it found, by falling share; only where an explanation was asked for.
     """
 
     rank: int | None
     score: float
+    words: tuple[Matched, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Reranked:
+    """What the reranker says of a hit; both None where it was not read: beyond the depth, or not in time.
+
+    Attributes:
+        rank: place among the hits that were read, from 1.
+        score: the reranker's raw score.
+    """
+
+    rank: int | None = None
+    score: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Sentence:
+    """A sentence of a hit that says why it was found.
+
+    Attributes:
+        start: its first character in the hit's text.
+        end: one past its last.
+        document_start: its first character in the document's text, as in a `Locator`.
+        document_end: one past its last.
+    """
+
+    start: int
+    end: int
+    document_start: int
+    document_end: int
 
 
 @dataclass(frozen=True, slots=True)
 class Hit:
-    """A chunk that answers a query.
+    """A passage that answers a query: a chunk, or several neighbouring ones where they were joined.
 
     Attributes:
-        score: the fused score, higher is better; of a single leg, that leg's own.
+        score: the fused score, higher is better; of a single leg, that leg's own. A reranker and diversity change the
+            order of hits and leave it as it is.
         source: the document's name.
         locator: where the passage stands in the document.
         text: the passage.
         media: what kind of document it is.
         legs: rank and score in each leg that was searched.
+        rank: place in the fused order of all candidates, from 1.
+        reranked: what the reranker says; None where none was asked for.
         highlights: where the query's words stand in `text`, in reading order, not overlapping.
+        sentences: those that say why it was found, in reading order; only where an explanation was asked for.
         fields: the document's own fields.
+        chunks: how many chunks the passage was joined of; what is said of ranks and scores is the best one's.
+        others: where hits are grouped, the further ones of the same document, best first.
     """
 
     score: float
@@ -43,5 +94,25 @@ class Hit:
     text: str
     media: str
     legs: Mapping[str, LegScore]
+    rank: int
+    reranked: Reranked | None = None
     highlights: tuple[Span, ...] = ()
+    sentences: tuple[Sentence, ...] = ()
     fields: Mapping[str, str | int | float | bool] = field(default_factory=dict)
+    chunks: int = 1
+    others: tuple["Hit", ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Results:
+    """The answer to a search.
+
+    Attributes:
+        hits: best first.
+        read: how many candidates the reranker read.
+        late: how many more it was to read and did not, for want of time.
+    """
+
+    hits: tuple[Hit, ...]
+    read: int = 0
+    late: int = 0

@@ -1,5 +1,6 @@
 """What a search asks for, checked in one place: the same for Python, the command line and HTTP."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any, Self, TypedDict
@@ -14,6 +15,9 @@ DEPTH = 100
 MOST = 1000
 """Hits that can be asked for: a search is no export."""
 
+READ = 50
+"""Candidates that a reranker reads unless told otherwise."""
+
 
 class Options(TypedDict, total=False):
     """What a search can be told besides the query and the limit; `Request` says what each means."""
@@ -21,6 +25,12 @@ class Options(TypedDict, total=False):
     legs: Sequence[str]
     fusion: str
     weights: Mapping[str, float] | None
+    rerank: int | None
+    rerank_within: float | None
+    diversity: float
+    join: bool
+    group: bool
+    explain: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,9 +43,16 @@ class Request:
         legs: what to search, "dense" or "bm25" or both; only "dense" needs the model.
         fusion: how several legs become one score, one of `fusion.FUSIONS`, which checks it and the weights.
         weights: of the legs in the fusion, in place of its own.
+        rerank: how many of the best candidates the searcher's reranker reads, up to 1000; 0 for none, None for 50 where
+            it has one. Hits that were read come first, by its scores.
+        rerank_within: the seconds that it has; None for no deadline. Hits that it did not come to keep their order.
+        diversity: from 0, the order as it is, to 1: how much a hit is put back for being like one before it.
+        join: whether chunks that follow each other in a document and are both hits become one passage.
+        group: whether the hits of one document become one: its best, with the others in it.
+        explain: whether hits say which words each leg found and which sentences say why.
 
     Raises:
-        UsageError: an empty query, a limit out of bounds, or an unknown leg.
+        UsageError: an empty query, a number out of its bounds, or an unknown leg.
     """
 
     query: str
@@ -43,6 +60,12 @@ class Request:
     legs: Sequence[str] = LEGS
     fusion: str = "convex"
     weights: Mapping[str, float] | None = None
+    rerank: int | None = None
+    rerank_within: float | None = None
+    diversity: float = 0.0
+    join: bool = False
+    group: bool = False
+    explain: bool = False
 
     def __post_init__(self) -> None:
         if not self.query.strip():
@@ -53,6 +76,12 @@ class Request:
             raise UsageError(f"no leg {unknown[0]!r}; there are: {', '.join(LEGS)}")
         if not self.legs:
             raise UsageError(f"no leg to search; there are: {', '.join(LEGS)}")
+        if self.rerank is not None and not 0 <= self.rerank <= MOST:
+            raise UsageError(f"a reranker reads from 0 to {MOST} candidates, not {self.rerank}")
+        if self.rerank_within is not None and not 0 < self.rerank_within < math.inf:
+            raise UsageError(f"the reranker's deadline must be more than 0 seconds, not {self.rerank_within}")
+        if not 0 <= self.diversity <= 1:
+            raise UsageError(f"diversity must be from 0 to 1, not {self.diversity}")
 
     @classmethod
     def of(cls, query: str, limit: int, options: Mapping[str, Any]) -> Self:

@@ -27,10 +27,12 @@ class Candidates:
     Attributes:
         ids: (n,), ascending.
         evidence: by leg, what it says of these n chunks.
+        queries: by leg, the query as the leg reads it.
     """
 
     ids: Ids
     evidence: Mapping[str, Evidence]
+    queries: Mapping[str, Floats | Sparse]
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -65,7 +67,9 @@ class Retrieval:
         evidence = {leg: self._evidence(leg, one, ids) for leg, one in asked.items()}
         alive = ~np.any([np.isnan(found.scores) for found in evidence.values()], axis=0)  # removed while we searched
         return Candidates(
-            ids[alive], {leg: Evidence(f.scores[alive], f.ranks[alive], f.floor) for leg, f in evidence.items()}
+            ids[alive],
+            {leg: Evidence(f.scores[alive], f.ranks[alive], f.floor) for leg, f in evidence.items()},
+            {leg: one.query for leg, one in asked.items()},
         )
 
     def close(self) -> None:

@@ -1,24 +1,44 @@
-"""A query in, hits out: every leg's best chunks, fused, explained and marked."""
+"""A query in, hits out: every leg's best chunks, fused, reranked, folded, explained and marked."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self, Unpack
 
 import numpy as np
 
+from beige.documents.chunk import Chunk
+from beige.errors import UsageError
 from beige.index import Index
-from beige.index.store import Passage
+from beige.index.store import Ids, Passage
+from beige.search.diversity import likeness, marginal, scaled
+from beige.search.explanation import Explainer
+from beige.search.folding import Bundle, fold
 from beige.search.fusion import fuse
-from beige.search.highlight import joined
-from beige.search.hit import Hit, LegScore, Span
-from beige.search.request import Options, Request
+from beige.search.hit import Hit, LegScore, Reranked, Results
+from beige.search.request import DEPTH, READ, Options, Request
+from beige.search.reranking import Reads, read_in_time
 from beige.search.retrieval import Candidates, Retrieval
 from beige.values import Floats
 
 if TYPE_CHECKING:
     from beige.embedder import Embedder
 
-MARKED = 0.1
-"""A word of the query is marked if its IDF is at least this share of the highest: "the" and "of" are not."""
+
+@dataclass(frozen=True, eq=False, slots=True)
+class _Standing:
+    """How the candidates stand.
+
+    Attributes:
+        found: what the legs say of n candidates.
+        scores: fused, (n,).
+        ranks: in the fused order, by chunk.
+        read: what the reranker says, by chunk; None where none was asked for.
+    """
+
+    found: Candidates
+    scores: Floats
+    ranks: Mapping[int, int]
+    read: Mapping[int, Reranked] | None
 
 
 class Searcher:
@@ -27,19 +47,22 @@ class Searcher:
     Args:
         index: what is searched.
         embedder: for the queries; None for the index's own.
+        reranker: a `beige.Reranker` that reads the best candidates; None for none.
 
     Raises:
         FingerprintError: another model made the index.
     """
 
-    def __init__(self, index: Index, embedder: "Embedder | None" = None) -> None:
+    def __init__(self, index: Index, embedder: "Embedder | None" = None, reranker: Reads | None = None) -> None:
         self._index = index
         if embedder is not None:
             index.check(embedder)
         self._retrieval = Retrieval(index, embedder)
+        self._reranker = reranker
+        self._explainer = Explainer(index, embedder)
 
     def search(self, query: str, limit: int = 10, **options: Unpack[Options]) -> list[Hit]:
-        """The chunks that answer a query best.
+        """The passages that answer a query best.
 
         Args:
             query: a question or some words.
@@ -53,49 +76,121 @@ class Searcher:
             UsageError: the request makes no sense; see `Request`.
             FingerprintError: another model made the index.
         """
-        request = Request.of(query, limit, options)
-        found = self._retrieval.candidates(request)
-        return self._hits(request, found, fuse(request.fusion, found.evidence, request.weights))
+        return list(self.run(Request.of(query, limit, options)).hits)
 
-    def _hits(self, request: Request, found: Candidates, scores: Floats) -> list[Hit]:
-        """The best candidates with their texts; whoever ties with the last is fetched, so that sources decide."""
-        ids, limit = found.ids, request.limit
-        kept = scores >= np.partition(scores, -limit)[-limit] if limit < len(ids) else np.ones(len(ids), bool)
-        places = {int(chunk): place for place, chunk in enumerate(ids)}
-        passages = sorted(
+    def run(self, request: Request) -> Results:
+        """The answer to a request: its hits, and what was left out.
+
+        Raises:
+            UsageError: it asks for what is not there: a fusion, a leg to weigh, a reranker, vectors to compare.
+            FingerprintError: another model made the index.
+        """
+        depth = self._depth(request)
+        found = self._retrieval.candidates(request)
+        scores = fuse(request.fusion, found.evidence, request.weights)
+        folds = request.join or request.group
+        pool = len(found.ids) if folds else max(request.limit, depth, DEPTH if request.diversity else 0)
+        passages = self._best(found.ids, scores, pool)
+        ranks = {passage.id: rank for rank, passage in enumerate(passages, 1)}
+        read: dict[int, Reranked] = {}
+        if depth:
+            passages, read = self._reranked(request, passages, depth)
+        if request.diversity:
+            worth = {passage.id: float(scores[np.searchsorted(found.ids, passage.id)]) for passage in passages}
+            worth |= {chunk: one.score for chunk, one in read.items() if one.score is not None}
+            passages = self._diverse(passages, worth, request.diversity, len(read) or len(passages))
+        bundles = fold(passages, request.limit, join=request.join, group=request.group)
+        return Results(
+            tuple(self._hits(request, bundles, _Standing(found, scores, ranks, read if depth else None))),
+            read=len(read),
+            late=min(depth, len(ranks)) - len(read),
+        )
+
+    def _depth(self, request: Request) -> int:
+        if self._reranker is None:
+            if request.rerank or request.rerank_within is not None:
+                raise UsageError("there is no reranker to read candidates: name one, or leave rerank out")
+            return 0
+        return READ if request.rerank is None else request.rerank
+
+    def _best(self, ids: Ids, scores: Floats, count: int) -> list[Passage]:
+        """The best candidates in order; whoever ties with the last is fetched, so that sources decide."""
+        kept = scores >= np.partition(scores, -count)[-count] if count < len(ids) else np.ones(len(ids), bool)
+        by_id = dict(zip(ids[kept].tolist(), scores[kept].tolist(), strict=True))
+        return sorted(
             self._index.store.fetch(ids[kept]),
-            key=lambda passage: (-scores[places[passage.id]], passage.source, passage.position),
-        )[:limit]
-        marks = self._marks(request.query, passages)
-        return [
-            Hit(
-                score=float(scores[place]),
+            key=lambda passage: (-by_id[passage.id], passage.source, passage.position),
+        )[:count]
+
+    def _reranked(
+        self, request: Request, passages: list[Passage], depth: int
+    ) -> tuple[list[Passage], dict[int, Reranked]]:
+        """The passages that were read by falling score, then the others as they were; and what the reranker says."""
+        assert self._reranker is not None
+        texts = [Chunk(passage.text, passage.locator).embedded_text for passage in passages[:depth]]
+        scores = read_in_time(self._reranker, request.query, texts, request.rerank_within)
+        order = np.argsort(-scores, kind="stable").tolist()
+        said = {passages[place].id: Reranked(rank, float(scores[place])) for rank, place in enumerate(order, 1)}
+        return [passages[place] for place in order] + passages[len(order) :], said
+
+    def _diverse(
+        self, passages: list[Passage], worth: Mapping[int, float], diversity: float, count: int
+    ) -> list[Passage]:
+        """The first `count` passages by maximal marginal relevance, then the others as they were."""
+        leg = next((leg.name for leg in self._index.manifest.legs if leg.kind == "dense"), None)
+        if leg is None:
+            raise UsageError("diversity compares dense vectors, and the index has none: leave it out")
+        first, rest = passages[:count], passages[count:]
+        vectors = self._index.store.vectors(leg, np.array([passage.id for passage in first], np.int64))
+        first = [passage for passage in first if passage.id in vectors]  # the others were removed meanwhile
+        if not first:
+            return rest
+        centroid = self._index.store.centroid(leg)
+        order = marginal(
+            scaled(np.array([worth[passage.id] for passage in first], np.float32)),
+            likeness(np.stack([np.asarray(vectors[passage.id]) for passage in first]), float(centroid @ centroid)),
+            1 - diversity,
+        )
+        return [first[place] for place in order.tolist()] + rest
+
+    def _hits(
+        self,
+        request: Request,
+        bundles: Sequence[Bundle],
+        standing: _Standing,
+    ) -> list[Hit]:
+        every = [bundle for first in bundles for bundle in (first, *first.others)]
+        explained = self._explainer.explain(request, standing.found, every)
+
+        def hit(bundle: Bundle) -> Hit:
+            best, passage = bundle.best, bundle.passage
+            place = int(np.searchsorted(standing.found.ids, best.id))
+            explanation = explained[best.id]
+            return Hit(
+                score=float(standing.scores[place]),
                 source=passage.source,
                 locator=passage.locator,
                 text=passage.text,
                 media=passage.media,
                 legs={
-                    leg: LegScore(int(one.ranks[place]) or None, float(one.scores[place]))
-                    for leg, one in found.evidence.items()
+                    leg: LegScore(
+                        int(one.ranks[place]) or None, float(one.scores[place]), explanation.words.get(leg, ())
+                    )
+                    for leg, one in standing.found.evidence.items()
                 },
-                highlights=spans,
+                rank=standing.ranks[best.id],
+                reranked=None if standing.read is None else standing.read.get(best.id, Reranked()),
+                highlights=explanation.highlights,
+                sentences=explanation.sentences,
                 fields=passage.fields,
+                chunks=bundle.chunks,
+                others=tuple(map(hit, bundle.others)),
             )
-            for passage, spans in zip(passages, marks, strict=True)
-            for place in [places[passage.id]]
-        ]
 
-    def _marks(self, query: str, passages: Sequence[Passage]) -> list[tuple[Span, ...]]:
-        """Where the query's words stand in each passage, without those that stand in almost every chunk."""
-        analyser = self._index.analyser
-        asked = analyser.query(query)
-        idf = dict(zip(asked.ids.tolist(), self._index.store.idf("bm25", asked).tolist(), strict=True))
-        found = [analyser.words(passage.text, idf) for passage in passages]
-        enough = MARKED * max((idf[word.id] for words in found for word in words), default=0.0)
-        return [joined((word.start, word.end) for word in words if idf[word.id] >= enough) for words in found]
+        return [hit(bundle) for bundle in bundles]
 
     def close(self) -> None:
-        """Let go of the threads; index and embedder stay open."""
+        """Let go of the threads; index, embedder and reranker stay open."""
         self._retrieval.close()
 
     def __enter__(self) -> Self:

@@ -1,0 +1,147 @@
+"""Hits as a terminal shows them, and as JSON has them."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from urllib.parse import quote
+
+from rich.console import Group
+from rich.padding import Padding
+from rich.style import Style
+from rich.table import Table
+from rich.text import Text
+
+from beige.cli._terminal import out
+from beige.documents.chunk import OWN_TEXT
+from beige.search import Hit, Request
+from beige.search.highlight import excerpt
+from beige.search.hit import LegScore
+
+EXCERPT = 420
+"""Characters of a passage that are shown in a terminal."""
+
+WORDS = 6
+"""Matched words of a leg that are shown in a terminal."""
+
+_CONTROLS = {
+    code: " " if chr(code).isspace() else "\ufffd" for code in (*range(32), *range(127, 160)) if chr(code) not in "\t\n"
+}
+"""What a document could command a terminal with; one character for each, so that highlights keep their place."""
+
+
+def as_object(hit: Hit, request: Request) -> dict[str, object]:
+    """A hit for JSON; what was not asked for is not there."""
+    said: dict[str, object] = {
+        "score": hit.score,
+        "source": hit.source,
+        "locator": asdict(hit.locator),
+        "text": hit.text,
+        "legs": {leg: _leg(score, request.explain) for leg, score in hit.legs.items()},
+    }
+    if request.explain:
+        said["rank"] = hit.rank
+        said["highlights"] = hit.highlights
+        said["sentences"] = [asdict(sentence) for sentence in hit.sentences]
+    if hit.reranked is not None:
+        said["reranked"] = asdict(hit.reranked)
+    if request.join:
+        said["chunks"] = hit.chunks
+    if request.group:
+        said["others"] = [as_object(other, request) for other in hit.others]
+    return said
+
+
+def _leg(score: LegScore, explain: bool) -> dict[str, object]:
+    said = asdict(score)
+    words = said.pop("words")
+    return said | {"words": words} if explain else said
+
+
+def show(hits: Sequence[Hit], request: Request) -> None:
+    """Print hits, best first."""
+    console = out()
+    if not hits:
+        console.print("Nothing found.")
+    for hit in hits:
+        console.print(_heading(hit), soft_wrap=True)
+        console.print(_passage(hit))
+        if request.explain:
+            console.print(Padding(_explanation(hit), (0, 0, 0, 2)))
+        for other in hit.others:
+            console.print(Text("  + ", "dim") + _heading(other), soft_wrap=True)
+        console.print()
+
+
+def _heading(hit: Hit) -> Text:
+    file = Path(hit.source.rpartition("#")[0] if hit.media == "record" else hit.source).absolute()
+    line = Text.assemble(
+        (f"{hit.score:.3f}", "bold green"),
+        "  ",
+        ((hit.source + _place(hit)).translate(_CONTROLS), Style(bold=True, link=f"file://{quote(str(file))}")),
+    )
+    if hit.locator.headings:
+        line.append("  " + " › ".join(hit.locator.headings).translate(_CONTROLS), "dim")
+    return line
+
+
+def _place(hit: Hit) -> str:
+    """`:12-15` for lines of the file itself, ` p. 7` where the format has pages, else nothing."""
+    locator = hit.locator
+    if locator.page is not None:
+        return f" p. {locator.page}"
+    if hit.media not in OWN_TEXT:
+        return ""
+    last = f"-{locator.line_end}" if locator.line_end != locator.line_start else ""
+    return f":{locator.line_start}{last}"
+
+
+def _passage(hit: Hit) -> Text:
+    start, end = excerpt(hit.text, hit.highlights, EXCERPT)
+    passage = Text(hit.text.translate(_CONTROLS))
+    for sentence in hit.sentences:
+        passage.stylize("underline", sentence.start, sentence.end)
+    for first, last in hit.highlights:
+        passage.stylize("bold yellow", first, last)
+    shown = Text("…" if start else "") + passage[start:end] + Text("…" if end < len(hit.text) else "")
+    return Text("\n").join(line for line in shown.split("\n") if line.plain.strip())
+
+
+def _explanation(hit: Hit) -> Group:
+    grid = Table.grid(padding=(0, 2))
+    grid.add_column(style="dim", no_wrap=True)
+    grid.add_column(justify="right", no_wrap=True)
+    grid.add_column(justify="right", no_wrap=True)
+    grid.add_column()
+    for row in _rows(hit):
+        grid.add_row(*row)
+    return Group(grid)
+
+
+def _rows(hit: Hit) -> Iterator[tuple[str, str, str, Text]]:
+    """What each stage says of a hit: its name, rank, score, and remarks."""
+    for leg, score in hit.legs.items():
+        rank = f"#{score.rank}" if score.rank is not None else "-"
+        yield leg, rank, f"{score.score:.3f}", _words(score)
+    yield "fused", f"#{hit.rank}", f"{hit.score:.3f}", Text(_joined(hit), "dim")
+    if hit.reranked is not None:
+        if hit.reranked.rank is None:
+            yield "reranked", "-", "-", Text("not read", "dim")
+        else:
+            yield "reranked", f"#{hit.reranked.rank}", f"{hit.reranked.score:.3f}", Text("")
+    for sentence in hit.sentences:
+        place = f"{sentence.document_start}-{sentence.document_end}"
+        said = " ".join(hit.text[sentence.start : sentence.end].translate(_CONTROLS).split())
+        yield "says", "", "", Text.assemble(said, (f"  {place}", "dim"))
+
+
+def _words(score: LegScore) -> Text:
+    shown = [
+        f"{matched.word.translate(_CONTROLS)} {matched.share:.0%}".replace("%", " %") for matched in score.words[:WORDS]
+    ]
+    if len(score.words) > WORDS:
+        shown.append(f"and {len(score.words) - WORDS} more")
+    return Text(", ".join(shown))
+
+
+def _joined(hit: Hit) -> str:
+    return f"joined of {hit.chunks} chunks; ranks and scores are the best one's" if hit.chunks > 1 else ""

@@ -47,4 +47,5 @@ def scaled(scores: Floats) -> Floats:
     low, high = scores.min(initial=np.inf), scores.max(initial=-np.inf)
     if low >= high:
         return np.ones_like(scores)
-    return ((scores - low) / (high - low)).astype(np.float32)
+    between: Floats = ((scores - low) / (high - low)).astype(np.float32)
+    return between

@@ -10,7 +10,7 @@ EXTRAS := parquet watch torch evaluate serve cluster
 PEERS := $(wildcard requirements/peers/*.in)
 DOCS ?=
 
-.PHONY: setup demo test lint format quality bench soak lock clean
+.PHONY: setup demo test lint format quality bench scale soak lock clean
 
 $(BIN)/uv: requirements/uv.txt
 	python3 -m venv $(VENV)
@@ -53,6 +53,9 @@ bench: setup  ## speed beside the peers, written to docs/measurements/
 	$(BIN)/python -m bench.speed
 	$(BIN)/python -m bench.product
 	$(BIN)/python -m bench.m3
+
+scale: setup  ## indexes of 100,000 and a million chunks (20 minutes, 6 GB in /tmp), written to docs/measurements/
+	$(BIN)/python -m bench.scale
 
 lock: $(BIN)/uv  ## pin anew from pyproject.toml and requirements/*.in
 	$(LOCK) requirements/uv.in -o requirements/uv.txt

@@ -188,3 +188,32 @@ def test_an_argument_is_any_bytes(beige, index: Path) -> None:
 def test_a_query_that_is_cut_is_said(beige, index: Path, caplog: pytest.LogCaptureFixture) -> None:
     assert json.loads(beige("search", "stone " * 500, "--json").out)["hits"]
     assert "the query has 502 tokens" in caplog.text
+
+
+def test_filters_and_facets(beige, index: Path) -> None:
+    said = json.loads(
+        beige("search", "a plate, stone and light", "--filter", "-path:*.txt type:md,jsonl", "--json").out
+    )
+    assert {hit["source"] for hit in said["hits"]} == {"docs/flow.md", "docs/rows.jsonl#one"}
+    assert "facets" not in said
+    said = json.loads(beige("search", "wing", "--filter", "page>1", "--facet", "type", "--facet", "page", "--json").out)
+    assert [(hit["source"], hit["locator"]["page"]) for hit in said["hits"]] == [("docs/paper.pdf", 2)]
+    assert said["facets"] == {"type": {"pdf": 1}, "page": {"2": 1}}
+    shown = beige("search", "zebra", "--legs", "bm25", "--facet", "type").out
+    assert shown == "Nothing found.\ntype  markdown 1, pdf 1, record 1, text 1\n"
+
+
+def test_a_filter_that_nothing_passes_finds_nothing(beige, index: Path) -> None:
+    done = beige("search", "light", "--filter", "type:epub")
+    assert (done.code, done.out) == (0, "Nothing found.\n")
+
+
+def test_wrong_filters_are_pointed_at(beige, index: Path) -> None:
+    done = beige("search", "light", "--filter", "type:md pth:docs/**")
+    assert done.code == 2
+    assert done.err == (
+        "beige: the filter, column 9: no field 'pth'; did you mean path?\n  type:md pth:docs/**\n          ^\n"
+    )
+    for options in (["--filter", "modified>soon"], ["--facet", "colour"], ["--facet", "path"], ["--filter", "\udcff"]):
+        done = beige("search", "light", *options)
+        assert (done.code, done.out) == (2, "")

@@ -27,14 +27,15 @@ def test_a_beir_record() -> None:
         "text": "The text.",
         "year": 1999,
         "open": True,
-        "tags": ["x"],
+        "tags": ["x", None, ["deep"], 7, "\ud800", False],
+        "bare": [None, {}],
         "no": None,
     }
     record = only(read(records.json_lines, json.dumps(line)))
     assert record.name == "4983"
     assert record.content.text == "The text."
     assert record.content.headings == (Heading(0, 0, 1, "A title"),)
-    assert record.fields == {"year": 1999, "open": True}
+    assert record.fields == {"year": 1999, "open": True, "tags": ["x", 7, "\ufffd", False]}
 
 
 def test_a_broken_line_is_named_by_its_number_and_the_others_go_on() -> None:

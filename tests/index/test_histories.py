@@ -10,10 +10,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from beige.index.filter import Filter
 from beige.index.sqlite_store import EXACT_ROWS, SqliteStore
 from beige.index.store import Entry
 from beige.values import Floats, Sparse
-from tests.index.samples import PlainStore, check_equal, entry, manifest
+from tests.index.filters import FILTERS
+from tests.index.samples import PlainStore, check_equal, check_filtered, entry, manifest
 
 SOURCES = st.sampled_from([f"doc{number}" for number in range(8)])
 
@@ -44,9 +46,9 @@ def folder() -> Iterator[Path]:
 
 @SIZES
 @settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
-@given(steps=st.lists(STEPS, min_size=1, max_size=12))
+@given(steps=st.lists(STEPS, min_size=1, max_size=12), where=FILTERS)
 def test_every_history_equals_the_plain_store(
-    exact_rows: int, tail_rows: int, steps: list[tuple[str, list[tuple[str, int]]]]
+    exact_rows: int, tail_rows: int, steps: list[tuple[str, list[tuple[str, int]]]], where: Filter
 ) -> None:
     plain = PlainStore()
     with folder() as path, ExitStack() as stack:
@@ -68,8 +70,10 @@ def test_every_history_equals_the_plain_store(
                 writer = SqliteStore.open(path, write=True, exact_rows=exact_rows, tail_rows=tail_rows)
             elif action == "search":
                 check_equal(reader, plain, ks=(2,))
-        check_equal(reader, plain)
-        check_equal(writer, plain)
+                check_filtered(reader, plain, where)
+        for store in (reader, writer):
+            check_equal(store, plain)
+            check_filtered(store, plain, where)
         assert writer.notices == reader.notices == []
 
 

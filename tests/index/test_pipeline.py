@@ -222,7 +222,7 @@ def test_a_file_of_records_that_was_stored_in_part_is_read_again(here: Path, emb
     with Index.open("../index", embedder) as index, pytest.raises(Stop):
         index.add(".", tell=stop)
     with Index.open("../index") as index:
-        assert not any(stored.modified for stored in index.store.documents() if not stored.source.endswith("#r49"))
+        assert not any(stored.settled for stored in index.store.documents() if not stored.source.endswith("#r49"))
     assert sum(map(len, add(embedder, ".").values())) == 50
     assert len(contents()) == 50
     assert len(add(embedder, ".")["unchanged"]) == 50

@@ -1,22 +1,25 @@
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from beige.errors import StoreError
 from beige.index import schema
+from beige.index.expression import parse
 from beige.index.sqlite_store import DATABASE, SqliteStore
-from tests.index.samples import PlainStore, check_equal, entry, manifest
+from beige.index.store import Entry
+from tests.index.samples import PlainStore, check_equal, check_filtered, entry, manifest
 
 
-def add_language(connection: sqlite3.Connection) -> None:
-    connection.execute("ALTER TABLE document ADD COLUMN language TEXT NOT NULL DEFAULT 'en'")
+def add_colour(connection: sqlite3.Connection) -> None:
+    connection.execute("ALTER TABLE document ADD COLUMN colour TEXT NOT NULL DEFAULT 'grey'")
 
 
 def fail(connection: sqlite3.Connection) -> None:
-    add_language(connection)
+    add_colour(connection)
     connection.execute("INSERT INTO nowhere VALUES (1)")
 
 
@@ -39,12 +42,12 @@ def test_a_database_of_version_0_becomes_one_of_today() -> None:
 
 
 def test_an_older_index_is_upgraded_by_a_writer_with_its_documents(database: sqlite3.Connection) -> None:
-    future = (*schema.MIGRATIONS, add_language)
+    future = (*schema.MIGRATIONS, add_colour)
     with pytest.raises(StoreError, match="the index old was made by an older Beige: beige index --index old"):
         schema.prepare(database, "old", write=False, migrations=future)
     schema.prepare(database, "old", write=True, migrations=future)
     assert schema.version(database) == len(future)
-    assert database.execute("SELECT source, language FROM document").fetchall() == [(b"a", "en")]
+    assert database.execute("SELECT source, colour FROM document").fetchall() == [(b"a", "grey")]
     schema.prepare(database, "old", write=False, migrations=future)
 
 
@@ -62,3 +65,46 @@ def test_a_newer_index_is_refused(tmp_path: Path, database: sqlite3.Connection, 
     database.execute(f"PRAGMA user_version = {len(schema.MIGRATIONS) + 1}")
     with pytest.raises(StoreError, match=r"made by a newer Beige .*: update Beige"):
         SqliteStore.open(tmp_path / "index", write=write)
+
+
+def test_an_index_from_before_filters_can_be_filtered(tmp_path: Path) -> None:
+    plain = PlainStore()
+    with SqliteStore.create(tmp_path / "index", manifest()) as store:
+        for target in (store, plain):
+            target.upsert([entry(f"doc{seed}", seed) for seed in range(30)])
+            target.upsert(
+                [replaced(entry("rows.csv#1", 7), "record", 5.0), replaced(entry("rows.csv#a#b", 8), "record", 5.0)]
+            )
+    older = schema.MIGRATIONS.index(schema._facts)
+    with closing(sqlite3.connect(tmp_path / "index" / DATABASE, isolation_level=None)) as connection:
+        # As it was: the time of all but the last of a file's records, and of what may still change, was 0.
+        connection.execute("UPDATE document SET modified = 0 WHERE source = CAST('rows.csv#1' AS BLOB) OR NOT settled")
+        for statement in ("TABLE fact", "INDEX chunk_page"):
+            connection.execute(f"DROP {statement}")
+        for column in ("language", "settled"):
+            connection.execute(f"ALTER TABLE document DROP COLUMN {column}")
+        connection.execute(f"PRAGMA user_version = {older}")
+        schema.prepare(connection, "old", write=True, migrations=schema.MIGRATIONS[: older + 1])
+        connection.execute(f"PRAGMA user_version = {len(schema.MIGRATIONS)}")
+    for source, one in plain.entries.items():
+        document = one.document
+        modified = document.modified if document.settled or source == "rows.csv#1" else 0.0
+        plain.entries[source] = Entry(replace(document, language="", modified=modified), one.vectors)
+    with SqliteStore.open(tmp_path / "index") as store:
+        for where in WHERE:
+            check_filtered(store, plain, parse(where), 50)
+        assert [s.source for s in store.documents(where=parse("path:rows.csv modified<1971"))] == [
+            "rows.csv#1",
+            "rows.csv#a#b",
+        ]
+        assert dict(store.facet("tags")) == plain.facet("tags")
+        assert [s.settled for s in store.documents("doc")] == [bool(s.modified) for s in store.documents("doc")]
+
+
+WHERE = ("type:pdf", "tags:draft", "seed<12", "half>=3.5 heading:1", "page>1", "modified>1970-09", '"some field":1000')
+
+
+def replaced(one: Entry, media: str, modified: float) -> Entry:
+    return Entry(
+        replace(one.document, media=media, modified=modified, settled="#a" in one.document.source), one.vectors
+    )

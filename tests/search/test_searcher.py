@@ -7,6 +7,8 @@ import pytest
 
 from beige.errors import FingerprintError, UsageError
 from beige.index import Index
+from beige.index.expression import parse
+from beige.index.filter import Condition
 from beige.index.store import Passage
 from beige.models.checkpoint import open_checkpoint
 from beige.search import Hit, Searcher
@@ -173,3 +175,44 @@ def test_a_chunk_that_is_removed_while_one_searches_is_no_hit(index: Index, monk
 
 def test_every_option_of_a_request_can_be_given_by_name() -> None:
     assert set(Options.__annotations__) | {"query", "limit"} == {field.name for field in dataclasses.fields(Request)}
+
+
+FILTER = "path:*1* -path:11.txt"
+
+
+def test_a_filter_holds_in_every_leg(index: Index) -> None:
+    """Ranks count what passes, scores stay; so the hits are those of the same search among what passes."""
+
+    def passes(hit: Hit) -> bool:
+        return "1" in hit.source and hit.source != "11.txt"
+
+    with Searcher(index) as searcher:
+        for query in QUERIES:
+            for leg in ("dense", "bm25"):
+                every = searcher.search(query, 1000, legs=[leg])
+                expected = [(hit.source, hit.score) for hit in every if passes(hit)]
+                found = searcher.search(query, 1000, legs=[leg], filter=FILTER)
+                assert [(hit.source, hit.score) for hit in found] == expected
+                assert [hit.legs[leg].rank for hit in found] == list(range(1, len(found) + 1))
+            both = searcher.search(query, 5, filter=FILTER)
+            assert both == searcher.search(query, 5, filter=parse(FILTER))
+            assert len(both) == 5
+            assert all(map(passes, both))
+
+
+def test_facets_and_unknown_fields(index: Index) -> None:
+    documents = index.count()[0]
+    with Searcher(index) as searcher:
+        assert sum(searcher.facet("type").values()) == documents
+        assert sum(searcher.facet("type", FILTER).values()) < documents
+        assert searcher.search("river", filter="type:epub") == []
+        for ask in (
+            lambda: searcher.search("river", filter="colour:red"),
+            lambda: searcher.search("river", filter=Condition("colour", "any")),
+            lambda: searcher.facet("colour"),
+            lambda: searcher.facet("type", "colour:red"),
+        ):
+            with pytest.raises(UsageError, match="no field 'colour'; there are: path, type"):
+                ask()
+        with pytest.raises(UsageError, match="a filter is made of Condition"):
+            searcher.search("river", filter=7)  # type: ignore[arg-type]

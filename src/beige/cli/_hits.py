@@ -1,6 +1,6 @@
 """Hits as a terminal shows them, and as JSON has them."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from urllib.parse import quote
@@ -11,7 +11,7 @@ from rich.style import Style
 from rich.table import Table
 from rich.text import Text
 
-from beige.cli._terminal import out
+from beige.cli._terminal import facts, out
 from beige.documents.chunk import OWN_TEXT
 from beige.search import Hit, Request
 from beige.search.highlight import excerpt
@@ -22,6 +22,9 @@ EXCERPT = 420
 
 WORDS = 6
 """Matched words of a leg that are shown in a terminal."""
+
+VALUES = 20
+"""Values of a facet that are shown in a terminal."""
 
 _CONTROLS = {
     code: " " if chr(code).isspace() else "\ufffd" for code in (*range(32), *range(127, 160)) if chr(code) not in "\t\n"
@@ -55,6 +58,17 @@ def _leg(score: LegScore, explain: bool) -> dict[str, object]:
     said = asdict(score)
     words = said.pop("words")
     return said | {"words": words} if explain else said
+
+
+def show_facets(counts: Mapping[str, Mapping[str, int]]) -> None:
+    """Print the most frequent values of each field."""
+    rows = {}
+    for field, values in counts.items():
+        shown = [f"{value} {count:,}".translate(_CONTROLS) for value, count in list(values.items())[:VALUES]]
+        more = len(values) - len(shown)
+        rows[field.translate(_CONTROLS)] = ", ".join(shown) + (f", and {more:,} more" if more else "")
+    if rows:
+        facts(rows)
 
 
 def show(hits: Sequence[Hit], request: Request) -> None:

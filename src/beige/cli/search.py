@@ -28,10 +28,22 @@ def run(
     join: bool = typer.Option(False, "--join", help="Make one passage of hits that follow each other in a document."),
     group: bool = typer.Option(False, "--group", help="One hit for each document: its best, with its others below."),
     explain: bool = typer.Option(False, "--explain", help="Show why each hit is there."),
+    where: str | None = typer.Option(
+        None,
+        "--filter",
+        metavar="EXPR",
+        help="Where to look: 'path:docs/** type:pdf,md modified>=2026-01-01 -tag:old'.",
+    ),
+    facets: list[str] = typer.Option(
+        [],
+        "--facet",
+        metavar="FIELD",
+        help="Count the documents that pass the filter by type, language, or another field.",
+    ),
     as_json: bool = Json,
 ) -> None:
     """Search an index by meaning and by words together; best hits first."""
-    from beige.cli._hits import as_object, show
+    from beige.cli._hits import as_object, show, show_facets
     from beige.errors import UsageError
     from beige.index import Index
     from beige.search import Request, Searcher
@@ -51,6 +63,7 @@ def run(
         join=join,
         group=group,
         explain=explain,
+        filter=where,
     )
     with Index.open(index) as opened:
         reranker = None
@@ -60,12 +73,16 @@ def run(
             reranker = Reranker(rerank)
         with Searcher(opened, reranker=reranker) as searcher:
             found = searcher.run(request)
+            counts = {field: searcher.facet(field, where) for field in facets}
         hits = [_from_here(hit, opened.base) for hit in found.hits]
     if as_json:
         said: dict[str, object] = {"query": query, "hits": [as_object(hit, request) for hit in hits]}
-        emit(said | ({"read": found.read, "late": found.late} if reranker is not None else {}))
+        if reranker is not None:
+            said |= {"read": found.read, "late": found.late}
+        emit(said | ({"facets": counts} if counts else {}))
     else:
         show(hits, request)
+        show_facets(counts)
     if found.late:
         print(
             f"beige: the reranker read {found.read:,} of {found.read + found.late:,} candidates in time; "

@@ -4,6 +4,11 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+Plain = str | int | float | bool
+
+Fields = Mapping[str, Plain | list[Plain]]
+"""What else a record says, by name."""
+
 OWN_TEXT = frozenset({"text", "markdown", "code"})
 """Media whose text is the file's own, so that locators hold in the file; an empty one is an empty document. Of any
 other, no text is a failure."""
@@ -61,9 +66,11 @@ class Document:
         chunks: its passages in reading order.
         digest: hex sha256 of the bytes that were read (of the record's fields, for records).
         size: bytes on disk.
-        modified: mtime in seconds since the epoch.
+        modified: mtime in seconds since the epoch; 0 where it is not known.
         media: "text", "markdown", "html", "pdf", "docx", "pptx", "xlsx", "epub", "email", "code" or "record".
         fields: what filters and facets can name.
+        language: of its text, ISO 639-1; empty where it is not known.
+        settled: whether its whole file is stored as it was at that time, so that it need not be read again until then.
     """
 
     source: str
@@ -72,7 +79,9 @@ class Document:
     size: int
     modified: float
     media: str
-    fields: Mapping[str, str | int | float | bool] = field(default_factory=dict)
+    fields: Fields = field(default_factory=dict)
+    language: str = ""
+    settled: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,10 +1,9 @@
 """What a parser gives to the splitter: a text with its headings and pages."""
 
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-Fields = Mapping[str, str | int | float | bool]
+from beige.documents.chunk import Fields
 
 _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 

@@ -29,12 +29,25 @@ _SUFFIXES = {
 KINDS = {f".{suffix}": kind for kind, suffixes in _SUFFIXES.items() for suffix in suffixes.split()}
 """Kind of file by suffix in lower case."""
 
+RECORDS = frozenset({"jsonl", "json", "csv", "tsv"})
+"""Kinds whose records are documents of their own, called `file#record`."""
+
 _HEAD = 4096
 
 
 def kind_of(path: Path) -> str:
     """The kind of a file by its suffix; "text" where the suffix says nothing (README, LICENSE, Makefile)."""
     return KINDS.get(path.suffix.lower(), "text")
+
+
+def file_of(source: str, media: str) -> str:
+    """The file that a document is of: its source, or what stands in that before the record's name."""
+    end = source.find("#") if media == "record" else -1
+    while end >= 0:
+        if kind_of(Path(source[:end])) in RECORDS:
+            return source[:end]
+        end = source.find("#", end + 1)
+    return source
 
 
 def known(path: Path) -> bool:

@@ -52,7 +52,9 @@ def pack(result: Document | Failure) -> bytes:
         for chunk in result.chunks
         for place in (chunk.locator,)
     ]
-    rest = {name: getattr(result, name) for name in ("source", "digest", "size", "modified", "media")}
+    rest = {
+        name: getattr(result, name) for name in ("source", "digest", "size", "modified", "media", "language", "settled")
+    }
     return dump(["document", rest | {"fields": dict(result.fields)}, chunks])
 
 

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import BinaryIO
 
 from beige.documents import formats, parsers
-from beige.documents.chunk import OWN_TEXT, Document, Failure
-from beige.documents.content import Content, Fields, Heading, storable
+from beige.documents.chunk import OWN_TEXT, Document, Failure, Fields
+from beige.documents.content import Content, Heading, storable
 from beige.documents.prose import outline
 from beige.documents.records import Broken, Names, NoRecordsError
 from beige.documents.splitter import Splitter

@@ -1,7 +1,8 @@
 """Files of records: JSON lines, CSV and TSV, and JSON files that hold a list of objects.
 
 Each record is a document of its own. One of its fields is its text, one its title, one its name; what else is a plain
-value can be filtered by. A record without a text field is searched by all of its fields, one a line.
+value, or a list of such, can be filtered by. A record without a text field is searched by all of its fields, one a
+line.
 """
 
 import csv
@@ -11,6 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, BinaryIO
 
+from beige.documents.chunk import Plain
 from beige.documents.content import Content, Heading, Record, storable
 from beige.documents.decoding import decode
 from beige.errors import InputError
@@ -150,17 +152,27 @@ def _record(value: Any, number: str, names: Names) -> Record:
     text_name, title_name, id_name = (_first(value, wanted) for wanted in (names.text, names.title, names.id))
     name = number if id_name is None else storable(str(value[id_name]))
     fields = {
-        storable(key): storable(item) if isinstance(item, str) else item
+        storable(key): held
         for key, item in value.items()
-        if key not in (text_name, title_name, id_name) and isinstance(item, str | int | float | bool)
+        if key not in (text_name, title_name, id_name) and (held := _plain(item)) is not None
     }
     title = _text(value, title_name).strip()
     text = _text(value, text_name)
     if text_name is None:
-        text = "\n".join(f"{key}: {item}" for key, item in fields.items() if str(item).strip())
+        lines = {key: ", ".join(map(str, item)) if isinstance(item, list) else item for key, item in fields.items()}
+        text = "\n".join(f"{key}: {item}" for key, item in lines.items() if str(item).strip())
     if not text.strip() or len(title) > _TITLE:
         return Record(name, Content(f"{title}\n\n{text}".strip()), fields)
     return Record(name, Content(text, (Heading(0, 0, 1, " ".join(title.split())),) if title else ()), fields)
+
+
+def _plain(item: Any) -> Plain | list[Plain] | None:
+    """A value that filters can compare; of a list those of its values. None where there is none."""
+    if isinstance(item, list):
+        return [storable(each) if isinstance(each, str) else each for each in item if isinstance(each, Plain)] or None
+    if isinstance(item, str):
+        return storable(item)
+    return item if isinstance(item, Plain) else None
 
 
 def _first(value: Mapping[str, Any], wanted: Iterable[str]) -> str | None:

@@ -11,6 +11,7 @@ from urllib.parse import quote
 
 from beige.errors import LockedError, StoreError
 from beige.index.database import Reading
+from beige.index.where import add_functions
 
 PAGE = 8192
 """Bytes; holds ten float16 vectors of 384 dimensions or three of 1024, where 4096 would waste half on the latter."""
@@ -96,6 +97,7 @@ def _connect(path: Path, mode: str) -> sqlite3.Connection:
         check_same_thread=False,
     )
     try:
+        add_functions(connection)
         for pragma in _PRAGMAS:
             connection.execute(f"PRAGMA {pragma}")
         # SQLite opens the file when it is first asked something.

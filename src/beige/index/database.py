@@ -2,6 +2,7 @@
 
 import json
 import sqlite3
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
@@ -10,9 +11,12 @@ from numpy.typing import NDArray
 
 from beige.documents.chunk import Document, Locator
 from beige.index.codec import Blobs
+from beige.index.facts import facts, titles
+from beige.index.filter import OF_CHUNKS, Filter, key_of
 from beige.index.manifest import Manifest
-from beige.index.schema import leg_table
+from beige.index.schema import add_facts, blob, leg_table, text
 from beige.index.store import Ids, Passage, Stored
+from beige.index.where import Clause, of_chunk, of_document
 
 PAGE_ROWS = 1000
 
@@ -32,14 +36,6 @@ class Change:
     added: int = 0
     removed: int = 0
     stamp: int = 0
-
-
-def _text(blob: bytes) -> str:
-    return blob.decode("utf-8", "surrogatepass")
-
-
-def _blob(text: str) -> bytes:
-    return text.encode("utf-8", "surrogatepass")
 
 
 def _json(value: object) -> str:
@@ -124,16 +120,17 @@ class Reading:
         found = {
             row[0]: Passage(
                 id=row[0],
-                source=_text(row[1]),
+                source=text(row[1]),
                 position=row[2],
-                text=_text(row[3]),
+                text=text(row[3]),
                 locator=Locator(row[4], row[5], row[6], row[7], row[8], tuple(json.loads(row[9]))),
                 media=row[10],
                 fields=json.loads(row[11]),
+                language=row[12],
             )
             for row in self._connection.execute(
                 'SELECT chunk.id, source, position, text, start, "end", line_start, line_end, page, headings, media, '
-                "fields FROM chunk JOIN document ON document.id = document "
+                "fields, language FROM chunk JOIN document ON document.id = document "
                 "WHERE chunk.id IN (SELECT value FROM json_each(?))",
                 (json.dumps(ids.tolist()),),
             )
@@ -152,17 +149,84 @@ class Reading:
             )
         return {key.hex(): blob for key, blob in found.items()}
 
-    def documents(self, after: str | None, prefix: str) -> list[Stored]:
+    def documents(self, after: str | None, prefix: str, where: Filter | None = None) -> list[Stored]:
         """The next page of the documents whose source begins with the prefix, by source; empty at the end."""
         # The least blob above another one is that with a zero byte at its end, and 0xff is in no UTF-8.
-        begins = _blob(prefix)
-        lower = begins if after is None else _blob(after) + b"\x00"
+        begins = blob(prefix)
+        lower = begins if after is None else blob(after) + b"\x00"
+        passing = of_document(where, lookup=True)
         found = self._connection.execute(
-            "SELECT source, digest, size, modified, chunks FROM document WHERE source >= ? AND source < ? "
-            "ORDER BY source LIMIT ?",
-            (lower, begins + b"\xff", PAGE_ROWS),
+            "SELECT source, digest, size, modified, chunks, settled FROM document WHERE source >= ? AND source < ? "
+            f"AND {passing.sql} ORDER BY source LIMIT ?",
+            (lower, begins + b"\xff", *passing.parameters, PAGE_ROWS),
         )
-        return [Stored(_text(row[0]), *row[1:]) for row in found]
+        return [Stored(text(row[0]), row[1], row[2], row[3], row[4], bool(row[5])) for row in found]
+
+    def passing(self, where: Filter, after: int = 0) -> Ids:
+        """The chunks with ids above `after` that a filter lets through, ascending."""
+        if after:
+            rows, clause = "chunk CROSS JOIN document ON document.id = chunk.document", of_chunk(where, lookup=True)
+        else:
+            rows, clause = "document JOIN chunk ON chunk.document = document.id", of_chunk(where)
+        found = self._connection.execute(
+            f"SELECT chunk.id FROM {rows} WHERE chunk.id > ? AND {clause.sql}", (after, *clause.parameters)
+        )
+        return np.sort(np.fromiter((row[0] for row in found), np.int64))
+
+    def facet(self, field: str, where: Filter | None) -> dict[str, int]:
+        """How many of the documents that pass have each value of a field.
+
+        Args:
+            field: as in a `Condition`, but neither `path` nor `modified`.
+            where: which chunks count, and with them their documents; None for all.
+        """
+        if field in OF_CHUNKS:
+            return self._facet_of_chunks(field, where)
+        passing = of_document(where)
+        if field == "type":  # the facts also have the endings of files
+            clause = Clause("SELECT media, count(*) FROM document WHERE") + passing + "GROUP BY media"
+        else:
+            clause = (
+                Clause("SELECT text, count(*) FROM fact WHERE field = ?", (blob(key_of(field)),))
+                + "AND document IN (SELECT id FROM document WHERE"
+                + passing
+                + ") GROUP BY text"
+            )
+        found = self._connection.execute(clause.sql, clause.parameters)
+        return {value if isinstance(value, str) else text(value): count for value, count in found}
+
+    def _facet_of_chunks(self, field: str, where: Filter | None) -> dict[str, int]:
+        passing = Clause("1") if where is None else of_chunk(where)
+        column = {"page": "page", "heading": "headings"}[field]
+        found = self._connection.execute(
+            f"SELECT DISTINCT document, {column} FROM document JOIN chunk ON chunk.document = document.id "
+            f"WHERE {passing.sql}",
+            passing.parameters,
+        )
+        pairs = {
+            (document, value)
+            for document, held in found
+            for value in (json.loads(held) if field == "heading" else () if held is None else (str(held),))
+        }
+        return Counter(value for _, value in pairs)
+
+    def fields(self) -> list[str]:
+        """The names of the fields that records have, sorted."""
+        return [text(name)[1:] for name in self._distinct("field", "field > x'2e' AND field < x'2f'")]  # "." and "/"
+
+    def languages(self) -> list[str]:
+        """The languages that documents have, sorted."""
+        return list(map(text, self._distinct("text", f"field = x'{b'language'.hex()}'")))
+
+    def _distinct(self, column: str, condition: str) -> list[bytes]:
+        """The different values of a column of `fact`, ascending, each found by one look into an index."""
+        least = f"SELECT {column} FROM fact INDEXED BY fact_text WHERE {condition}"
+        found = self._connection.execute(
+            f"WITH RECURSIVE found (value) AS (SELECT ({least} ORDER BY {column} LIMIT 1) UNION ALL "
+            f"SELECT ({least} AND {column} > value ORDER BY {column} LIMIT 1) FROM found WHERE value IS NOT NULL) "
+            "SELECT value FROM found WHERE value IS NOT NULL"
+        )
+        return [row[0] for row in found]
 
     def total(self, number: int) -> tuple[int, NDArray[np.float64]] | None:
         """How many vectors a dense leg has, and their sum, (d,); None if it never had one."""
@@ -199,7 +263,7 @@ class Writing(Reading):
 
     def delete(self, source: str) -> bool:
         """Forget a document; returns whether there was one."""
-        row = self._connection.execute("SELECT id FROM document WHERE source = ?", (_blob(source),)).fetchone()
+        row = self._connection.execute("SELECT id FROM document WHERE source = ?", (blob(source),)).fetchone()
         if row is None:
             return False
         self._connection.execute("INSERT INTO removal (chunk) SELECT id FROM chunk WHERE document = ?", row)
@@ -211,6 +275,7 @@ class Writing(Reading):
             ).fetchall()
             self._add_up(number, [vector for (vector,) in gone], -1)
         self._connection.execute("DELETE FROM chunk WHERE document = ?", row)
+        self._connection.execute("DELETE FROM fact WHERE document = ?", row)
         self._connection.execute("DELETE FROM document WHERE id = ?", row)
         return True
 
@@ -223,17 +288,29 @@ class Writing(Reading):
         """
         fields = _json(dict(document.fields))
         number = self._connection.execute(
-            "INSERT INTO document (source, digest, size, modified, media, fields, chunks) VALUES (?, ?, ?, ?, ?, ?, ?)",
+            "INSERT INTO document (source, digest, size, modified, media, fields, chunks, language, settled) "
+            "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
             (
-                _blob(document.source),
+                blob(document.source),
                 document.digest,
                 document.size,
                 document.modified,
                 document.media,
                 fields,
                 len(document.chunks),
+                document.language,
+                document.settled,
             ),
         ).lastrowid
+        assert number is not None
+        add_facts(
+            self._connection,
+            number,
+            (
+                *facts(document.source, document.media, document.language, document.fields),
+                *titles(title for chunk in document.chunks for title in chunk.locator.headings),
+            ),
+        )
         first, self._next = self._next, self._next + len(document.chunks)
         self._connection.executemany(
             "INSERT INTO chunk VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
@@ -242,7 +319,7 @@ class Writing(Reading):
                     first + position,
                     number,
                     position,
-                    _blob(chunk.text),
+                    blob(chunk.text),
                     bytes.fromhex(chunk.key),
                     chunk.locator.start,
                     chunk.locator.end,

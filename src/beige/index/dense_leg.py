@@ -82,9 +82,11 @@ class DenseLeg:
         """Whether a cache's part is as the leg keeps it; a cache of another storage serves until it is written anew."""
         return isinstance(part, Matrix) or part.storage == self._storage
 
-    def candidates(self, view: View[DensePart], query: Floats, k: int, reading: Reading) -> tuple[Ids, Floats]:
+    def candidates(
+        self, view: View[DensePart], within: View[DensePart], query: Floats, k: int, reading: Reading
+    ) -> tuple[Ids, Floats]:
         """The k best and more, scored from what the database holds."""
-        found = np.concatenate([part.candidates(query, k, alive) for part, alive in view.parts])
+        found = np.concatenate([part.candidates(query, k, alive) for part, alive in within.parts])
         rows = decode_dense(reading.vectors_of(self.number, found), self._dimension)
         return rows.ids, similarities(rows.vectors, query)
 

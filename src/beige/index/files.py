@@ -1,7 +1,7 @@
 """What lies on disk against what is stored: which files to read, which documents are new, which are gone.
 
-What has not changed is not read again. The last document of a file carries the file's time of change, that of the
-others (the records before it) is 0: where one stands with the file's size and time, the whole file is stored.
+What has not changed is not read again. The last document of a file is settled, the others (the records before it) are
+not: where one stands with the file's size and time, the whole file is stored.
 """
 
 import os
@@ -48,7 +48,7 @@ class Files:
             self._seen.add(file.source)
             if isinstance(file, Found):
                 stored = list(self._stored(file.source))
-                if {(s.size, s.modified) for s in stored if s.modified} == {(file.size, file.modified)}:
+                if {(s.size, s.modified) for s in stored if s.settled} == {(file.size, file.modified)}:
                     for s in stored:
                         unchanged(Change("unchanged", s.source))
                     continue
@@ -97,14 +97,13 @@ class Files:
                 yield stored.source
 
     def _step(self, document: Document, *, whole: bool) -> Step:
-        if not whole or document.modified >= self._settled:
-            document = replace(document, modified=0.0)
+        document = replace(document, settled=whole and document.modified < self._settled)
         stored = next((s for s in self._stored(document.source) if s.source == document.source), None)
         if stored is None:
             return document, Change("added", document.source)
         if stored.digest != document.digest:
             return document, Change("updated", document.source)
-        same = (stored.size, stored.modified) == (document.size, document.modified)
+        same = (stored.size, stored.modified, stored.settled) == (document.size, document.modified, document.settled)
         return None if same else document, Change("unchanged", document.source)
 
     def _absolute(self, source: str) -> str:

@@ -55,8 +55,18 @@ class Kind(Protocol[P, Q_contra]):
     def keeps(self, part: P) -> bool:
         """Whether a cache's part is as the leg keeps it now; else it serves until it is written anew."""
 
-    def candidates(self, view: View[P], query: Q_contra, k: int, reading: Reading) -> tuple[Ids, Floats]:
-        """Chunks and their scores: the k best, all that tie with the last of them, and others, in no order."""
+    def candidates(
+        self, view: View[P], within: View[P], query: Q_contra, k: int, reading: Reading
+    ) -> tuple[Ids, Floats]:
+        """Chunks and their scores: the k best, all that tie with the last of them, and others, in no order.
+
+        Args:
+            view: the leg; what counts for IDF.
+            within: the same parts, alive what may be found.
+            query: that is answered.
+            k: how many are wanted, from 1.
+            reading: the transaction.
+        """
 
     def scores(self, view: View[P], query: Q_contra, blobs: Blobs) -> Floats:
         """The score of each of these vectors: (n,)."""

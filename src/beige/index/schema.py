@@ -3,15 +3,30 @@
 A new index is made by running every migration, so that it cannot differ from one that was migrated.
 """
 
+import json
 import sqlite3
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
+from beige.documents.chunk import Plain
+from beige.documents.formats import file_of
 from beige.errors import StoreError
+from beige.index.facts import facts, text_of, titles
+from beige.index.filter import number_of
 
 APPLICATION = 0x42454947
 """SQLite's application id of an index: "BEIG"."""
 
 Migration = Callable[[sqlite3.Connection], None]
+
+
+def text(blob: bytes) -> str:
+    """A text that the database holds."""
+    return blob.decode("utf-8", "surrogatepass")
+
+
+def blob(text: str) -> bytes:
+    """A text as the database holds it."""
+    return text.encode("utf-8", "surrogatepass")
 
 
 def leg_table(number: int) -> str:
@@ -48,7 +63,37 @@ def _first(connection: sqlite3.Connection) -> None:
         connection.execute(statement)
 
 
-MIGRATIONS: tuple[Migration, ...] = (_first,)
+def _facts(connection: sqlite3.Connection) -> None:
+    """What filters and facets look at; a document's time of change becomes true where 0 said that it is not settled."""
+    for statement in (
+        "ALTER TABLE document ADD COLUMN language TEXT NOT NULL DEFAULT ''",
+        "ALTER TABLE document ADD COLUMN settled INTEGER NOT NULL DEFAULT 1",
+        "UPDATE document SET settled = modified != 0",
+        # By document, so that one is added and deleted at one place; and by value, for filters and facets. What a
+        # document says never changes while its id lives: it is replaced by another one.
+        """CREATE TABLE fact (
+            document INTEGER NOT NULL REFERENCES document (id), field BLOB NOT NULL, text BLOB NOT NULL, number,
+            PRIMARY KEY (document, field, text)) WITHOUT ROWID""",
+        "CREATE INDEX fact_text ON fact (field, text)",
+        "CREATE INDEX fact_number ON fact (field, number) WHERE number IS NOT NULL",
+        "CREATE INDEX chunk_page ON chunk (page, document) WHERE page IS NOT NULL",
+    ):
+        connection.execute(statement)
+    times: dict[bytes, float] = {}  # of the files of records
+    for source, modified in connection.execute("SELECT source, modified FROM document WHERE media = 'record'"):
+        file = blob(file_of(text(source), "record"))
+        times[file] = max(modified, times.get(file, 0.0))
+    connection.executemany(
+        "UPDATE document SET modified = ? WHERE media = 'record' AND NOT settled AND source > ? AND source < ?",
+        ((modified, file + b"#", file + b"$") for file, modified in times.items() if modified),
+    )
+    for number, source, media, fields in connection.execute("SELECT id, source, media, fields FROM document"):
+        add_facts(connection, number, facts(text(source), media, "", json.loads(fields)))
+    for number, headings in connection.execute("SELECT DISTINCT document, headings FROM chunk"):
+        add_facts(connection, number, titles(json.loads(headings)))
+
+
+MIGRATIONS: tuple[Migration, ...] = (_first, _facts)
 """The function at place n takes a database of schema version n to n + 1."""
 
 
@@ -56,6 +101,14 @@ def add_legs(connection: sqlite3.Connection, count: int) -> None:
     """Make the tables of a new index's legs."""
     for number in range(count):
         connection.execute(f"CREATE TABLE {leg_table(number)} (chunk INTEGER PRIMARY KEY, vector BLOB NOT NULL)")
+
+
+def add_facts(connection: sqlite3.Connection, document: int, facts: Iterable[tuple[str, Plain]]) -> None:
+    """Note what a document says of itself, each of it once."""
+    connection.executemany(
+        "INSERT OR IGNORE INTO fact VALUES (?, ?, ?, ?)",
+        ((document, blob(field), blob(text_of(value)), number_of(value)) for field, value in facts),
+    )
 
 
 def version(connection: sqlite3.Connection) -> int:

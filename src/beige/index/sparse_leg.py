@@ -64,11 +64,13 @@ class SparseLeg:
         """Always: there is one way to keep postings."""
         return True
 
-    def candidates(self, view: View[Postings], query: Sparse, k: int, reading: Reading) -> tuple[Ids, Floats]:
+    def candidates(
+        self, view: View[Postings], within: View[Postings], query: Sparse, k: int, reading: Reading
+    ) -> tuple[Ids, Floats]:
         """The k best of the chunks that share an id with the query, all that tie with the last of them, and others."""
         weights = self._weights(view, query)
         ids, scores = np.empty(0, np.int64), np.empty(0)
-        for part, alive in view.parts:
+        for part, alive in within.parts:
             floor = float(np.partition(scores, -k)[-k]) if len(scores) >= k else 0.0
             rows, found = part.best(query, weights, k, alive, floor)
             ids, scores = np.concatenate([ids, part.ids[rows]]), np.concatenate([scores, found])

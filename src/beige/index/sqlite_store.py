@@ -13,10 +13,12 @@ from beige.index.codec import decode_dense, decode_sparse
 from beige.index.connection import Pool, connect, explained
 from beige.index.database import Change, Reading, paged
 from beige.index.dense_leg import DenseLeg
+from beige.index.filter import Filter, check_facet, checked
 from beige.index.leg_cache import Kind, LegCache
 from beige.index.lock import WriteLock
 from beige.index.manifest import Leg, Manifest
 from beige.index.ranking import rank
+from beige.index.selection import Selections
 from beige.index.sparse_leg import SparseLeg
 from beige.index.store import Entry, Ids, Passage, Ranking, Stored
 from beige.index.view import View
@@ -63,6 +65,7 @@ class SqliteStore:
                 leg.name: LegCache(leg.name, folder / f"{leg.name}{CACHE}", _kind(number, leg, exact_rows), self._note)
                 for number, leg in enumerate(self.manifest.legs)
             }
+            self._selections = Selections()
             if lock is None:
                 connection.close()
             else:
@@ -149,14 +152,15 @@ class SqliteStore:
         """Forget these documents; returns how many there were."""
         return self._writing().delete(sources) if sources else 0
 
-    def top(self, leg: str, query: Floats | Sparse, k: int) -> Ranking:
-        """The leg's k best chunks, best first, ties by source and position.
+    def top(self, leg: str, query: Floats | Sparse, k: int, where: Filter | None = None) -> Ranking:
+        """The leg's k best chunks, best first, ties by source and position; of those that pass the filter.
 
         A sparse leg gives only chunks that share an id with the query. Scores are exact also where a graph found the
         candidates.
         """
         with self._search(leg, query) as (reading, cache, view):
-            ids, scores = cache.kind.candidates(view, query, k, reading)
+            within = view if where is None else self._selections.narrowed(leg, view, checked(where), reading)
+            ids, scores = cache.kind.candidates(view, within, query, k, reading)
             return rank(ids, scores, k, reading.places)
 
     def scores(self, leg: str, query: Floats | Sparse, ids: Ids) -> Floats:
@@ -220,14 +224,31 @@ class SqliteStore:
             chunks, total = reading.total(self._legs[leg].kind.number) or (0, np.zeros(dimension))
         return (total / max(chunks, 1)).astype(np.float32)
 
-    def documents(self, prefix: str = "") -> Iterator[Stored]:
-        """Every stored document whose source begins with the prefix, by source."""
+    def documents(self, prefix: str = "", where: Filter | None = None) -> Iterator[Stored]:
+        """Every stored document whose source begins with the prefix, by source; of those that pass the filter."""
 
         def page(after: str | None) -> list[Stored]:
             with self._reading() as reading:
-                return reading.documents(after, prefix)
+                return reading.documents(after, prefix, where)
 
         return paged(page)
+
+    def facet(self, field: str, where: Filter | None = None) -> Mapping[str, int]:
+        """How many of the documents that pass the filter have each value of a field, the most frequent first."""
+        check_facet(field)
+        with self._reading() as reading:
+            counts = reading.facet(field, where)
+        return dict(sorted(counts.items(), key=lambda item: (-item[1], item[0])))
+
+    def fields(self) -> list[str]:
+        """The names of the fields that stored records have, sorted."""
+        with self._reading() as reading:
+            return reading.fields()
+
+    def languages(self) -> list[str]:
+        """The languages that stored documents have, sorted."""
+        with self._reading() as reading:
+            return reading.languages()
 
     def scan(self) -> Iterator[Passage]:
         """Every stored chunk, in the order of storing; what is stored meanwhile may or may not be among them."""

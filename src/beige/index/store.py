@@ -12,7 +12,8 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from beige.documents.chunk import Document, Locator
+from beige.documents.chunk import Document, Fields, Locator
+from beige.index.filter import Filter
 from beige.values import Floats, Sparse
 
 Ids = NDArray[np.int64]
@@ -48,7 +49,8 @@ class Passage:
     text: str
     locator: Locator
     media: str
-    fields: Mapping[str, str | int | float | bool] = field(default_factory=dict)
+    fields: Fields = field(default_factory=dict)
+    language: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +62,7 @@ class Stored:
     size: int
     modified: float
     chunks: int
+    settled: bool
 
 
 class Store(Protocol):
@@ -71,8 +74,11 @@ class Store(Protocol):
     def delete(self, sources: Sequence[str]) -> int:
         """Forget these documents; returns how many there were."""
 
-    def top(self, leg: str, query: Floats | Sparse, k: int) -> Ranking:
-        """The leg's k best chunks, best first, ties by source and position."""
+    def top(self, leg: str, query: Floats | Sparse, k: int, where: Filter | None = None) -> Ranking:
+        """The leg's k best chunks, best first, ties by source and position; of those that pass the filter.
+
+        A filter changes no score: the IDF stays that of the whole index.
+        """
 
     def scores(self, leg: str, query: Floats | Sparse, ids: Ids) -> Floats:
         """The leg's score of each of these chunks, 0 where a sparse leg shares nothing, NaN where the chunk is gone."""
@@ -102,8 +108,32 @@ class Store(Protocol):
         Its dot product with a query is the mean of the query's scores: what an unrelated chunk gets.
         """
 
-    def documents(self, prefix: str = "") -> Iterator[Stored]:
-        """Every stored document whose source begins with the prefix, by source."""
+    def documents(self, prefix: str = "", where: Filter | None = None) -> Iterator[Stored]:
+        """Every stored document whose source begins with the prefix, by source; of those that pass the filter.
+
+        A document passes with any of its chunks; without chunks, it has no heading and no page.
+        """
+
+    def facet(self, field: str, where: Filter | None = None) -> Mapping[str, int]:
+        """How many of the documents that pass the filter have each value of a field, the most frequent first.
+
+        Args:
+            field: as in a `Condition`; not `path` or `modified`, which are almost as many as the documents.
+            where: as for `documents`; of `heading` and `page`, the values of the chunks that pass.
+
+        Returns:
+            Counts by what a value reads as (`facts.text_of`), ties by value; of `type` the media, of `heading` titles
+            as they are written.
+
+        Raises:
+            UsageError: the field has no facets.
+        """
+
+    def fields(self) -> Sequence[str]:
+        """The names of the fields that stored records have, sorted."""
+
+    def languages(self) -> Sequence[str]:
+        """The languages that stored documents have, sorted."""
 
     def scan(self) -> Iterator[Passage]:
         """Every stored chunk, in the order of storing; what is stored meanwhile may or may not be among them."""

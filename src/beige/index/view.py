@@ -56,3 +56,10 @@ def survivors(part: Part, alive: Alive, removed: Ids) -> Alive:
     left = alive.copy()
     left[places[ids[places] == removed]] = False
     return left
+
+
+def narrowed(view: View[P], ids: Ids) -> View[P]:
+    """The view in which of all chunks only these, ascending, are alive."""
+    return View(
+        view.change, tuple((part, alive & np.isin(part.ids, ids, assume_unique=True)) for part, alive in view.parts)
+    )

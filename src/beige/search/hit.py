@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from beige.documents.chunk import Locator
+from beige.documents.chunk import Fields, Locator
 
 Span = tuple[int, int]
 """First character of a stretch of a text, and one past its last."""
@@ -98,7 +98,7 @@ class Hit:
     reranked: Reranked | None = None
     highlights: tuple[Span, ...] = ()
     sentences: tuple[Sentence, ...] = ()
-    fields: Mapping[str, str | int | float | bool] = field(default_factory=dict)
+    fields: Fields = field(default_factory=dict)
     chunks: int = 1
     others: tuple["Hit", ...] = ()
 

@@ -6,6 +6,8 @@ from dataclasses import dataclass, fields
 from typing import Any, Self, TypedDict
 
 from beige.errors import UsageError
+from beige.index.expression import parse
+from beige.index.filter import Filter, checked
 
 LEGS = ("dense", "bm25")
 
@@ -31,6 +33,7 @@ class Options(TypedDict, total=False):
     join: bool
     group: bool
     explain: bool
+    filter: Filter | str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,9 +53,11 @@ class Request:
         join: whether chunks that follow each other in a document and are both hits become one passage.
         group: whether the hits of one document become one: its best, with the others in it.
         explain: whether hits say which words each leg found and which sentences say why.
+        filter: which chunks may be found: a tree, or an expression as `index.expression` reads it. Whether the index
+            has its fields is known when it is searched.
 
     Raises:
-        UsageError: an empty query, a number out of its bounds, or an unknown leg.
+        UsageError: an empty query, a number out of its bounds, an unknown leg, or a filter that cannot be read.
     """
 
     query: str
@@ -66,6 +71,7 @@ class Request:
     join: bool = False
     group: bool = False
     explain: bool = False
+    filter: Filter | str | None = None
 
     def __post_init__(self) -> None:
         if not self.query.strip():
@@ -82,6 +88,8 @@ class Request:
             raise UsageError(f"the reranker's deadline must be more than 0 seconds, not {self.rerank_within}")
         if not 0 <= self.diversity <= 1:
             raise UsageError(f"diversity must be from 0 to 1, not {self.diversity}")
+        if self.filter is not None:
+            checked(parse(self.filter) if isinstance(self.filter, str) else self.filter)
 
     @classmethod
     def of(cls, query: str, limit: int, options: Mapping[str, Any]) -> Self:

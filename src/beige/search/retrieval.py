@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from beige.index import Index
+from beige.index.expression import resolve
+from beige.index.filter import Filter
 from beige.index.store import Ids, Ranking
 from beige.search.fusion import Evidence
 from beige.search.request import DEPTH, Request
@@ -61,8 +63,10 @@ class Retrieval:
 
         Raises:
             FingerprintError: another model made the index.
+            UsageError: the filter names a field that the index does not have.
         """
-        asked = self._ask_all(request)
+        where = None if request.filter is None else resolve(request.filter, self._index.store.fields())
+        asked = self._ask_all(request, where)
         ids = np.unique(np.concatenate([one.ranking.ids for one in asked.values()]))  # (n,)
         evidence = {leg: self._evidence(leg, one, ids) for leg, one in asked.items()}
         alive = ~np.any([np.isnan(found.scores) for found in evidence.values()], axis=0)  # removed while we searched
@@ -76,17 +80,18 @@ class Retrieval:
         """Let go of the threads; index and embedder stay open."""
         self._pool.shutdown()
 
-    def _ask_all(self, request: Request) -> dict[str, _Asked]:
+    def _ask_all(self, request: Request, where: Filter | None) -> dict[str, _Asked]:
         """Ask the legs at the same time: in a new process the one loads its stemmer while the other loads the model."""
         depth = max(request.limit, DEPTH)
         first, *others = dict.fromkeys(request.legs)
-        waiting = {leg: self._pool.submit(self._ask, leg, request.query, depth) for leg in others}
-        return {first: self._ask(first, request.query, depth)} | {leg: one.result() for leg, one in waiting.items()}
+        waiting = {leg: self._pool.submit(self._ask, leg, request.query, depth, where) for leg in others}
+        mine = self._ask(first, request.query, depth, where)
+        return {first: mine} | {leg: one.result() for leg, one in waiting.items()}
 
-    def _ask(self, leg: str, query: str, depth: int) -> _Asked:
+    def _ask(self, leg: str, query: str, depth: int, where: Filter | None) -> _Asked:
         read = self._words if leg == "bm25" else self._vector
         asked = read(query)
-        return _Asked(asked, self._index.store.top(leg, asked, depth))
+        return _Asked(asked, self._index.store.top(leg, asked, depth, where))
 
     def _words(self, query: str) -> Sparse:
         return self._index.analyser.query(query)

@@ -9,6 +9,8 @@ import numpy as np
 from beige.documents.chunk import Chunk
 from beige.errors import UsageError
 from beige.index import Index
+from beige.index.expression import resolve, unknown
+from beige.index.filter import Filter
 from beige.index.store import Ids, Passage
 from beige.search.diversity import likeness, marginal, scaled
 from beige.search.explanation import Explainer
@@ -105,6 +107,22 @@ class Searcher:
             read=len(read),
             late=min(depth, len(ranks)) - len(read),
         )
+
+    def facet(self, field: str, where: Filter | str | None = None) -> Mapping[str, int]:
+        """How many documents have each value of a field, the most frequent first.
+
+        Args:
+            field: "type", "language", "heading", "page", or a field of records.
+            where: which documents count, those with a chunk that passes; None for all.
+
+        Raises:
+            UsageError: there is no such field, or none with facets, or the filter cannot be read.
+        """
+        store = self._index.store
+        known = store.fields()
+        if problem := unknown(field, known):
+            raise UsageError(problem)
+        return store.facet(field, resolve(where, known))
 
     def _depth(self, request: Request) -> int:
         if self._reranker is None:

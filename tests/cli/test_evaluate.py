@@ -63,6 +63,21 @@ def test_a_table_for_a_person(beige: Beige, data: Path, here: Path, monkeypatch:
     assert {path.name for path in (here / "run").iterdir()} == {"report.html", "report.md", "report.json", "queries"}
 
 
+@pytest.mark.parametrize("width", ["80", "120"])
+def test_no_figure_is_cut(beige: Beige, data: Path, tiny_bert: Path, monkeypatch: pytest.MonkeyPatch, width: str):
+    monkeypatch.setenv("COLUMNS", width)
+    systems = [str(tiny_bert), f"{tiny_bert},vectors=binary"]
+    arguments = ("evaluate", data, "--system", systems[0], "--system", systems[1])
+    figures = json.loads(beige(*arguments, "--json").out)["systems"]
+    shown = beige(*arguments).out
+    assert "…" not in shown
+    assert max(map(len, shown.splitlines()[1:-1])) <= int(width)
+    for name in systems:
+        for measure, figure in figures[name]["measures"].items():
+            assert f" {figure:.4f}" in shown, measure
+        assert "{:.3f} – {:.3f}".format(*figures[name]["intervals"]["nDCG@10"]) in shown
+
+
 def test_remarks_and_marks_are_told(beige: Beige, data: Path):
     with (data / "qrels" / "test.tsv").open("a") as file:
         file.write("q1\tgone\t1\n")

@@ -171,7 +171,7 @@ def test_the_pareto_front():
 
 
 def test_every_point_is_drawn_within_the_frame():
-    points = [Point(f"<{n}>" * 20, 10.0**n, 0.5 + n / 100, 0.4, 0.7, n % 2 == 0) for n in range(-3, 6)]
+    points = [Point(n + 4, f"<{n}>" * 20, 10.0**n, 0.5 + n / 100, 0.4, 0.7, n % 2 == 0) for n in range(-3, 6)]
     drawing = scatter(points, AXES[0], "nDCG@10")
     seen = Seen()
     seen.feed(drawing)
@@ -179,12 +179,21 @@ def test_every_point_is_drawn_within_the_frame():
     circles = re.findall(r'<circle class="point(?: on)?" cx="([\d.]+)" cy="([\d.]+)"', drawing)
     assert len(circles) == len(points)
     assert all(40 < float(x) < 420 and 0 < float(y) < 300 for x, y in circles)
-    heights = sorted(float(y) for y in re.findall(r'class="name" x="[\d.]+" y="([\d.]+)"', drawing))
+
+
+def test_labels_of_points_side_by_side_lie_apart():
+    points = [Point(n, "a", 10.0, 0.5 + n / 1000, 0.4, 0.7, True) for n in range(1, 7)]
+    drawing = scatter([*points, Point(9, "b", 1000.0, 0.5, 0.4, 0.7, True)], AXES[0], "nDCG@10")
+    places = re.findall(r'class="name" x="([\d.]+)" y="([\d.]+)">(\d+)<', drawing)
+    assert [number for *_, number in places] == list("1234569")
+    heights = sorted(float(y) for _, y, _ in places[:-1])
     assert all(low + 12 < high for low, high in itertools.pairwise(heights))
+    circles = re.findall(r'<circle class="point on" cx="[\d.]+" cy="([\d.]+)"', drawing)
+    assert float(places[-1][1]) == pytest.approx(float(circles[-1]) + 4, abs=0.2)  # nothing is beside this one
 
 
 def test_one_value_alone_can_be_drawn():
-    assert "<svg" in scatter([Point("a", 5.0, 0.5, 0.5, 0.5, True)], AXES[1], "AP")
+    assert "<svg" in scatter([Point(1, "a", 5.0, 0.5, 0.5, 0.5, True)], AXES[1], "AP")
     assert "point on" in whisker(0.1, [0.05, 0.2], 0.2)
     assert "point on" not in whisker(0.1, [-0.05, 0.2], 0.2)
 

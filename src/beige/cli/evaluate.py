@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from beige.evaluate.data import Pairs, Retrieval
     from beige.index import Index
 
+_BAR = 10  # characters
+_WIDTHS = {"": _BAR, "95 %": 13}  # characters of columns that need more than a figure
+
 BELOW: Mapping[str, Callable[..., None]] = {
     "sample": sample.run,
     "judge": judge.run,
@@ -147,27 +150,32 @@ def show(document: Mapping[str, Any]) -> None:
     from rich.markup import escape
 
     from beige.evaluate.report.findings import columns, measure_of, ordered, tasks, verdict
-    from beige.evaluate.report.markdown import by_task, costs, figure, remarks, size, title
+    from beige.evaluate.report.markdown import by_task, costs, figure, interval, remarks, size, title
 
     console, first = out(), measure_of(document)
-    console.print(f"[bold]{escape(title(document))}[/bold]: {size(document)}")
-    measures, shown = columns(document), costs(document)
-    table = _table("system", "", *measures, *(label for _, label, _ in shown))
+    console.print(f"[bold]{escape(title(document))}[/bold]: {size(document)}", soft_wrap=True)
+    (measure, *others), shown = columns(document), costs(document)
+    quality, cost = _table("system", "", measure, "95 %", *others), _table("cost", *(label for _, label, _ in shown))
     for name in ordered(document):
         system = document["systems"][name]
-        table.add_row(
-            escape(name) + (" [yellow]*[/yellow]" if system["contaminated"] else ""),
+        star = " [yellow]*[/yellow]" if system["contaminated"] else ""
+        quality.add_row(
+            escape(name) + star,
             _bar(system["measures"][first]),
-            *(f"{system['measures'][measure]:.4f}" for measure in measures),
-            *(figure(system["cost"][cost], form) for cost, _, form in shown),
+            f"{system['measures'][measure]:.4f}",
+            interval(system["intervals"].get(measure)),
+            *(f"{system['measures'][other]:.4f}" for other in others),
         )
-    console.print(table)
+        cost.add_row(escape(name), *(figure(system["cost"][each], form) for each, _, form in shown))
+    console.print(quality)
+    if shown:
+        console.print(cost)
     if several := tasks(document):
         table = _table("task", *map(escape, ordered(document)))
         for row in by_task(document, several):
             table.add_row(*row)
         console.print(table)
-    console.print(escape(verdict(document)), soft_wrap=True)
+    console.print(f"\n{escape(verdict(document))}", soft_wrap=True)
     for remark in remarks(document):
         err().print(f"[dim]{escape(remark)}[/dim]", soft_wrap=True)
 
@@ -176,14 +184,16 @@ def _table(name: str, *figures: str) -> "Table":
     """A table without lines: names, then figures to the right."""
     from rich.table import Table
 
-    table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim", pad_edge=False)
     table.add_column(name, style="bold", overflow="fold")
     for label in figures:
-        table.add_column(label, justify="right" if label else "left")
+        # As wide as its figures, so that a long label gets more lines and a name the room.
+        width = max(_WIDTHS.get(label, 7), *map(len, label.split() or [""]))
+        table.add_column(label, justify="right" if label else "left", width=width)
     return table
 
 
-def _bar(figure: float, width: int = 16) -> str:
+def _bar(figure: float, width: int = _BAR) -> str:
     """A bar of eighths of a character, as long as a figure from 0 to 1."""
     eighths = round(max(0.0, min(1.0, figure)) * width * 8)
     return ("█" * (eighths // 8) + " ▏▎▍▌▋▊▉"[eighths % 8]).strip()

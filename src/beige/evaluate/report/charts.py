@@ -8,17 +8,20 @@ from beige.evaluate.report.findings import Axis, Point
 
 WIDTH, HEIGHT = 420, 300
 _LEFT, _RIGHT, _TOP, _BOTTOM = 44, 12, 14, 44
-_LINE = 13  # between two labels
+_LINE, _BESIDE = 13, 24  # between two labels, up and across
 
 Scale = Callable[[float], float]
 
 
 def scatter(points: Sequence[Point], axis: Axis, measure: str) -> str:
-    """Quality against a cost, with intervals, and the Pareto front as a line; every point carries its name."""
+    """Quality against a cost, with intervals, and the Pareto front as a line; every point carries its number.
+
+    Systems' names are too long to stand beside points that lie close together.
+    """
     x, x_ticks = _across([point.x for point in points])
     y, y_ticks = _up([bound for point in points for bound in (point.low, point.high)])
     front = sorted((point for point in points if point.front), key=lambda point: point.x)
-    labels = _apart([y(point.y) for point in points])
+    labels = _apart([(x(point.x), y(point.y)) for point in points])
     said = escape(f"{measure} against {axis.label.lower()} in {axis.unit}")
     return "".join(
         (
@@ -54,14 +57,12 @@ def _column(value: float, across: float) -> str:
 
 
 def _mark(point: Point, across: float, y: Scale, label: float, said: str) -> str:
-    """A point with its interval and its name, which stands to the left of points on the right."""
-    side, anchor = (-9, "end") if across > WIDTH * 0.55 else (9, "start")
+    """A point with its interval and its number."""
     return (
         f'<line class="bar" x1="{across:.1f}" x2="{across:.1f}" y1="{y(point.high):.1f}" y2="{y(point.low):.1f}"/>'
         f'<circle class="{"point on" if point.front else "point"}" cx="{across:.1f}" cy="{y(point.y):.1f}" r="4.5">'
         f"<title>{escape(said)}</title></circle>"
-        f'<text class="name" x="{across + side:.1f}" y="{label + 3.5:.1f}" text-anchor="{anchor}">'
-        f"{escape(_fit(point.name))}</text>"
+        f'<text class="name" x="{across + 8:.1f}" y="{label + 4:.1f}">{point.number}</text>'
     )
 
 
@@ -102,24 +103,23 @@ def _up(values: Sequence[float]) -> tuple[Scale, list[float]]:
     return lambda value: HEIGHT - _BOTTOM - (value - low) / (high - low) * span, ticks
 
 
-def _apart(heights: Sequence[float]) -> list[float]:
-    """The heights of labels, moved down where they would overlap, and all up again where that leaves the frame."""
-    placed = list(heights)
-    last = -math.inf
-    for number in sorted(range(len(heights)), key=heights.__getitem__):
-        last = max(heights[number], last + _LINE)
-        placed[number] = last
-    over = max(0.0, last - (HEIGHT - _BOTTOM - 4))
-    return [height - over for height in placed]
-
-
-def _fit(name: str) -> str:
-    return name if len(name) <= 36 else f"{name[:35]}…"
+def _apart(places: Sequence[tuple[float, float]]) -> list[float]:
+    """The heights of labels at these places: down where they would lie on one beside, up where the frame ends."""
+    placed: dict[int, float] = {}
+    for number in sorted(range(len(places)), key=lambda number: places[number][1]):
+        across, height = places[number]
+        beside = [other for other in placed if abs(places[other][0] - across) < _BESIDE]
+        height = max([height, *(placed[other] + _LINE for other in beside)])
+        placed[number] = height
+        over = height - (HEIGHT - _BOTTOM - 4)
+        if over > 0:
+            placed |= {other: placed[other] - over for other in (*beside, number)}
+    return [placed[number] for number in range(len(places))]
 
 
 def _short(value: float) -> str:
     """A number in as few characters as a tick has room for."""
-    for limit, unit in ((1e9, "G"), (1e6, "M"), (1e4, "k")):
+    for limit, unit in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
         if value >= limit:
-            return f"{value / (1e3 if unit == 'k' else limit):.3g}{unit}"
+            return f"{value / limit:.3g}{unit}"
     return f"{value:.3g}"

@@ -32,6 +32,7 @@ class Point:
     """A system between its cost and its quality.
 
     Attributes:
+        number: its place among all systems, from 1, best first.
         name: of the system.
         x: cost.
         y: quality.
@@ -40,6 +41,7 @@ class Point:
         front: whether no other system is at least as good at no more cost.
     """
 
+    number: int
     name: str
     x: float
     y: float
@@ -90,13 +92,14 @@ def verdict(record: Record) -> str:
 def points(record: Record, axis: Axis) -> list[Point]:
     """The systems that have this cost, which is above zero."""
     measure = measure_of(record)
-    rows = [
-        (name, float(system["cost"][axis.cost]), system["measures"][measure], *system["intervals"][measure])
-        for name, system in record["systems"].items()
-        if system["cost"][axis.cost]
+    systems = [(number, name, record["systems"][name]) for number, name in enumerate(ordered(record), 1)]
+    drawn = [row for row in systems if row[-1]["cost"][axis.cost]]
+    places = [(float(system["cost"][axis.cost]), system["measures"][measure]) for *_, system in drawn]
+    front = pareto([(-x if axis.cost in BETTER_HIGH else x, y) for x, y in places])
+    return [
+        Point(number, name, x, y, *system["intervals"][measure], kept)
+        for (number, name, system), (x, y), kept in zip(drawn, places, front, strict=True)
     ]
-    front = pareto([(-x if axis.cost in BETTER_HIGH else x, y) for _, x, y, *_ in rows])
-    return [Point(name, x, y, low, high, kept) for (name, x, y, low, high), kept in zip(rows, front, strict=True)]
 
 
 def pareto(places: Sequence[tuple[float, float]]) -> list[bool]:

@@ -52,11 +52,16 @@ def facts(record: Record) -> dict[str, str]:
 
 
 def remarks(record: Record) -> list[str]:
-    """What a reader has to know: of the data, then of each system."""
-    rows = list(record["data"]["remarks"])
+    """What a reader has to know: of the data, then of the systems, each thing once."""
+    said: dict[str, list[str]] = {}
     for name in ordered(record):
-        rows += [f"{name}: {remark}" for remark in record["systems"][name]["remarks"]]
-    return rows
+        for remark in record["systems"][name]["remarks"]:
+            said.setdefault(remark, []).append(name)
+    return [*record["data"]["remarks"], *(f"{_these(names)}: {remark}" for remark, names in said.items())]
+
+
+def _these(names: Sequence[str]) -> str:
+    return " and ".join(names) if len(names) < 3 else f"{names[0]} and {len(names) - 1} more"
 
 
 def figure(value: Any, form: str) -> str:

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from beige.engines import open_engine
-from beige.engines.engine import Exits
+from beige.engines.exits import Exits
 from beige.errors import InputError, UsageError
 from beige.models.checkpoint import open_checkpoint
 from beige.models.pairs import Pairs

@@ -6,7 +6,8 @@ import time
 import numpy as np
 import pytest
 
-from beige.engines.engine import Exits, open_engine
+from beige.engines.engine import open_engine
+from beige.engines.exits import Exits
 from beige.engines.precision import Choice
 from beige.errors import CheckpointError, EngineError, MissingExtraError, NotFiniteError, UsageError
 from beige.models.checkpoint import open_folder

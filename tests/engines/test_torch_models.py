@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from beige.engines.engine import Exits
+from beige.engines.exits import Exits
 from beige.errors import CheckpointError, EngineError, UsageError
 from beige.models.checkpoint import DECODERS, open_folder
 from beige.models.tokenizer import Tokens

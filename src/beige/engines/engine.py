@@ -1,40 +1,18 @@
-"""What an engine is: a checkpoint's tensors on a device, tokens in, numbers out.
+"""What an engine is, and the one for a checkpoint on this machine: tokens in, numbers out.
 
 It knows nothing of text, templates or vectors' meaning; an embedder or reranker does.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
 from typing import Protocol
 
 from beige.engines.device import CPU, devices
+from beige.engines.exits import Exits
 from beige.engines.precision import Choice, choose_for, choose_for_torch
-from beige.errors import MissingExtraError, NotFiniteError, UsageError
+from beige.engines.results import Raw
+from beige.errors import MissingExtraError, UsageError
 from beige.models.checkpoint import Checkpoint
 from beige.models.tokenizer import Tokens
-from beige.values import Floats
-
-Raw = Mapping[str, Floats]
-"""One text's numbers by output, float32, without padding.
-
-"dense" (d,), unit length; "sparse" (t,), a weight for each token; "multi" (t - 1, o), a unit vector for each token but
-the first; "words" (v,), a weight for each word of the vocabulary; "score" (e,), of a pair, a raw score for each exit.
-"""
-
-
-@dataclass(frozen=True, slots=True)
-class Exits:
-    """Where a reranker that can stop early does so.
-
-    Attributes:
-        layers: after how many layers to score; one score for each. Empty for the last layer alone.
-        compression: how many neighbouring tokens of the passage become one: 1, 2, 4 or 8.
-        compressed: before which layers they are brought together, counted from 0.
-    """
-
-    layers: tuple[int, ...] = ()
-    compression: int = 1
-    compressed: tuple[int, ...] = (8,)
 
 
 class Engine(Protocol):
@@ -104,11 +82,3 @@ def open_engine(
     if len(places) > 1:
         return TorchPool(checkpoint, places, choice, exits)
     return TorchEngine(checkpoint, places[0], choice, exits)
-
-
-def not_finite(place: int, checkpoint: Checkpoint, choice: Choice) -> NotFiniteError:
-    """The error that says which text gave NaN or infinity."""
-    return NotFiniteError(
-        f"text {place} (counted from 0) gives a vector that is not finite with {checkpoint.name} in "
-        f"{choice.precision}: try precision 'fp32', or pull the checkpoint again"
-    )

@@ -10,11 +10,10 @@ import numpy as np
 
 from beige._openvino import ov
 from beige.engines.batches import Batch, batches, in_order, pad
-from beige.engines.engine import Raw
 from beige.engines.openvino_graph import Graph, build
 from beige.engines.openvino_weights import GROUP
 from beige.engines.precision import Choice
-from beige.engines.results import by_text
+from beige.engines.results import Raw, by_text
 from beige.environment import cores
 from beige.errors import EngineError
 from beige.models.checkpoint import Checkpoint

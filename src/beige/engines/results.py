@@ -1,14 +1,21 @@
-"""From a batch's arrays to each text's numbers: padding goes, and what is not finite is named."""
+"""What engines give: from a batch's arrays to each text's numbers: padding goes, and what is not finite is named."""
 
 from collections.abc import Iterator, Mapping
 
 import numpy as np
 
 from beige.engines.batches import Batch
-from beige.engines.engine import Raw, not_finite
 from beige.engines.precision import Choice
+from beige.errors import NotFiniteError
 from beige.models.checkpoint import Checkpoint
 from beige.values import Floats
+
+Raw = Mapping[str, Floats]
+"""One text's numbers by output, float32, without padding.
+
+"dense" (d,), unit length; "sparse" (t,), a weight for each token; "multi" (t - 1, o), a unit vector for each token but
+the first; "words" (v,), a weight for each word of the vocabulary; "score" (e,), of a pair, a raw score for each exit.
+"""
 
 _SKIPPED: Mapping[str, int] = {"sparse": 0, "multi": 1}
 """The outputs that have a row for each token, and how many tokens at the start have none."""
@@ -34,6 +41,9 @@ def by_text(
             skipped = _SKIPPED.get(output)
             numbers = array[row] if skipped is None else array[row, : len(text.ids) - skipped]
             if not np.isfinite(numbers).all():
-                raise not_finite(place, checkpoint, choice)
+                raise NotFiniteError(
+                    f"text {place} (counted from 0) gives a vector that is not finite with {checkpoint.name} in "
+                    f"{choice.precision}: try precision 'fp32', or pull the checkpoint again"
+                )
             raw[output] = numbers
         yield place, raw

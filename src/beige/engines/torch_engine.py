@@ -6,9 +6,9 @@ from collections.abc import Iterable, Iterator, Mapping
 import torch
 
 from beige.engines.batches import Batch, batches, in_order, pack, pad
-from beige.engines.engine import Exits, Raw
+from beige.engines.exits import Exits
 from beige.engines.precision import Choice
-from beige.engines.results import by_text
+from beige.engines.results import Raw, by_text
 from beige.engines.torch_models import Outputs, open_model
 from beige.engines.torch_weights import Weights
 from beige.errors import EngineError

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from beige.engines.batches import Batch
-from beige.engines.engine import Exits
+from beige.engines.exits import Exits
 from beige.engines.torch_decoder import Decoder
 from beige.engines.torch_weights import Linear, Weights
 from beige.errors import EngineError, UsageError

@@ -12,7 +12,7 @@ import torch.nn.functional as F  # noqa: N812
 from beige.engines import torch_decoder, torch_exits
 from beige.engines.batches import Batch
 from beige.engines.encoders import ENCODERS, WORDS
-from beige.engines.engine import Exits
+from beige.engines.exits import Exits
 from beige.engines.torch_decoder import Decoder
 from beige.engines.torch_encoder import ACTIVATIONS, Encoder, norm
 from beige.engines.torch_exits import ExitModel

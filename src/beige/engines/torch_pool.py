@@ -17,8 +17,9 @@ from queue import SimpleQueue
 from typing import Any
 
 from beige.engines.batches import Batch, batches, in_order
-from beige.engines.engine import Exits, Raw
+from beige.engines.exits import Exits
 from beige.engines.precision import Choice
+from beige.engines.results import Raw
 from beige.engines.torch_engine import BUDGETS
 from beige.environment import cores
 from beige.errors import EngineError

@@ -10,7 +10,7 @@ from beige.embedder import Embedder
 from beige.engines import capabilities
 from beige.errors import InputError, NotFiniteError, UsageError
 from beige.values import Embedding, Embeddings
-from tests import checkpoints
+from tests import checkpoints, xlmr_checkpoints
 
 SCRIPTS = (
     "The lift of a thin wing at a small angle grows with the square of the speed of the air that flows past it. ",
@@ -122,6 +122,11 @@ def test_max_tokens_cuts_earlier(tiny_bert, embedder):
     for outside in (2, 129):
         with pytest.raises(UsageError, match=f"max_tokens is {outside}; tiny-bert takes 3 to 128"):
             Embedder(tiny_bert, max_tokens=outside)
+
+
+def test_a_reranker_is_no_embedder(tmp_path):
+    with pytest.raises(UsageError, match="pairs is no embedder, it is a reranker: see 'beige models'"):
+        Embedder(xlmr_checkpoints.tiny_reranker(tmp_path / "pairs"))
 
 
 def test_an_iterator_is_read_as_results_are_taken(embedder):
@@ -242,6 +247,15 @@ def test_a_vector_that_is_not_finite_is_never_given(tmp_path):
     with pytest.raises(NotFiniteError, match=r"text 2 .* not finite with sick in fp32"):
         embedder.encode(["light", "water", "a stone", "the river"])
     assert np.isfinite(embedder.encode(["light", "water", "the river"]).dense).all()
+
+
+@pytest.mark.parametrize("text", ["light " * 170_000, "x" * 1_000_000, " " * 1_000_000, "中" * 1_000_000])
+def test_a_text_of_a_million_characters_is_cut_and_told(embedder, text):
+    found = embedder.encode(text)
+    assert np.isfinite(found.dense).all()
+    assert found.truncated == (found.tokens > 128)
+    if text.strip():
+        assert np.abs(found.dense - embedder.encode(text[:2000]).dense).max() < 1e-5
 
 
 def test_lone_surrogates_are_embedded(embedder):

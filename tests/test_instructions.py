@@ -5,8 +5,9 @@ import dataclasses
 import numpy as np
 import pytest
 
-from beige.embedder import Embedder, Example
+from beige.embedder import Embedder
 from beige.errors import UsageError
+from beige.instructions import Example
 from beige.models.checkpoint import open_checkpoint, open_folder
 from tests import checkpoints, decoder_checkpoints, family
 
@@ -92,7 +93,7 @@ def test_a_task_that_nobody_gives_is_asked_for(tmp_path):
     folder = decoder_checkpoints.tiny_decoder(tmp_path / "model", "qwen2")
     checkpoint = dataclasses.replace(open_folder(folder), templates={"query": "{task}: {text}", "document": "{text}"})
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("beige.embedder.open_checkpoint", lambda _: checkpoint)
+        patch.setattr("beige.embedder.open_kind", lambda *_: checkpoint)
         with pytest.raises(UsageError, match="give the task as instruction"):
             Embedder(folder)
         assert Embedder(folder, instruction="T", precision="fp32").affixes["query"] == ("T: ", "")

@@ -133,9 +133,9 @@ def test_compression_by_one_changes_nothing_and_by_more_something(folders):
 
 
 def test_what_is_no_reranker_is_refused(tiny_bert, tmp_path):
-    with pytest.raises(UsageError, match="is an embedder"):
+    with pytest.raises(UsageError, match="tiny-bert is no reranker, it is an embedder: see 'beige models'"):
         Reranker(tiny_bert)
-    with pytest.raises(UsageError, match="is an embedder"):
+    with pytest.raises(UsageError, match="is no reranker"):
         Reranker(decoder_checkpoints.tiny_decoder(tmp_path / "decoder", "mistral"))
 
 

@@ -12,6 +12,7 @@ _HOMES = {
     "Embedder": "embedder",
     "Embedding": "values",
     "Embeddings": "values",
+    "Example": "instructions",
     "Hit": "search",
     "Index": "index",
     "Reranker": "reranker",
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from beige.embedder import Embedder as Embedder
     from beige.errors import BeigeError as BeigeError
     from beige.index import Index as Index
+    from beige.instructions import Example as Example
     from beige.reranker import Reranker as Reranker
     from beige.search import Hit as Hit
     from beige.search import Searcher as Searcher

@@ -2,8 +2,7 @@
 
 import dataclasses
 import itertools
-import string
-from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
+from collections.abc import Iterable, Iterator, Mapping, Set
 from pathlib import Path
 from typing import overload
 
@@ -12,27 +11,12 @@ import numpy as np
 from beige.engines import Raw, open_engine
 from beige.engines.batches import sliced
 from beige.errors import InputError, UsageError
+from beige.instructions import Example, affixes
 from beige.lexical import by_table, by_tokens, by_words
 from beige.models.card import MCLS_STRIDE, SPLADE
-from beige.models.checkpoint import Checkpoint, open_checkpoint
+from beige.models.checkpoint import Checkpoint, open_kind
 from beige.models.tokenizer import Tokens
 from beige.values import Embedding, Embeddings, Floats, Output, Role, Sparse
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class Example:
-    """A query and its answer, put before queries of models that learn from such.
-
-    Attributes:
-        query: a question as queries are.
-        response: a passage that answers it.
-        task: what the query is for, if not the same as the queries that follow.
-    """
-
-    query: str
-    response: str
-    task: str | None = None
-
 
 DEFAULT_MODEL = "bge-small-en-v1.5"
 
@@ -73,8 +57,8 @@ class Embedder:
         Args:
             model: a name ("bge-small-en-v1.5") or a checkpoint's folder. A known model that is not on this machine is
                 pulled first.
-            device: "cpu" or "auto".
-            precision: "fp32", "bf16", "int8", or "auto": the fastest that keeps the vectors.
+            device: "cpu", "cuda", "cuda:1", several with commas between, "cuda:all" or "auto".
+            precision: "fp32", "bf16", "fp16", "int8" or "auto": the fastest that keeps the vectors.
             instruction: what queries are for, where the model takes a task (bge-en-icl and the other decoders); else
                 it goes before every query instead of the model's own. With a `{text}` in it, the query goes there. ""
                 for none. Braces that are meant as such are doubled.
@@ -86,27 +70,20 @@ class Embedder:
 
         Raises:
             UsageError: no such device, precision or placeholder; `max_tokens` out of bounds; `mcls` with a model that
-                pools otherwise.
+                pools otherwise; the model is a reranker.
             ModelNotFoundError: no such model.
             SourceError: it is not on this machine and no source gave it.
             CheckpointError: its files are damaged.
             EngineError: it cannot run here.
+            MissingExtraError: it needs PyTorch, which is not installed.
         """
-        checkpoint = open_checkpoint(model)
-        if max_tokens is not None:
-            if not 3 <= max_tokens <= checkpoint.max_tokens:
-                raise UsageError(f"max_tokens is {max_tokens}; {checkpoint.name} takes 3 to {checkpoint.max_tokens}")
-            checkpoint = dataclasses.replace(checkpoint, max_tokens=max_tokens)
+        checkpoint = open_kind("embedder", model, max_tokens)
         if mcls:
             if checkpoint.pooling != "cls":
                 raise UsageError(f"{checkpoint.name} does not pool its first token: it takes no mcls")
             checkpoint = dataclasses.replace(checkpoint, pooling="mcls", outputs=("dense",))
         self.checkpoint: Checkpoint = checkpoint
-        asked = _instruction(checkpoint, instruction, prompt)
-        self.affixes: Mapping[Role, tuple[str, str]] = {
-            "query": _affixes(*_instructed(checkpoint, asked, tuple(examples))),
-            "document": _affixes(checkpoint.templates["document"], {}),
-        }
+        self.affixes = affixes(checkpoint, instruction, prompt, tuple(examples))
         self._tokenizer = checkpoint.tokenizer()
         self._hollow = self._tokenizer.hollow
         self._query_weights = checkpoint.query_weights()
@@ -126,6 +103,16 @@ class Embedder:
     def max_tokens(self) -> int:
         """Where longer texts are cut, special tokens included."""
         return self.checkpoint.max_tokens
+
+    def template(self, role: Role) -> str:
+        """What texts of a role are put into, with `{text}` where they stand.
+
+        Raises:
+            UsageError: there is no such role.
+        """
+        if role not in self.affixes:
+            raise UsageError(f"there is no role {role!r}: take one of {', '.join(self.affixes)}")
+        return "{text}".join(self.affixes[role])
 
     @property
     def precision(self) -> str:
@@ -195,8 +182,7 @@ class Embedder:
             InputError: a text is no string; the error names its place, from 0.
             NotFiniteError: a vector is NaN or infinite; the error names the text's place.
         """
-        if role not in self.affixes:
-            raise UsageError(f"there is no role {role!r}: take one of {', '.join(self.affixes)}")
+        self.template(role)
         for output in outputs:
             if output not in self.checkpoint.outputs:
                 raise UsageError(
@@ -271,70 +257,6 @@ class Embedder:
             tokens=np.array([one.tokens for one in found], np.int32),
             truncated=np.array([one.truncated for one in found], np.bool_),
         )
-
-
-def _affixes(template: str, values: Mapping[str, str]) -> tuple[str, str]:
-    """What goes before and after a text, by a template with `{text}` and placeholders of given values.
-
-    Raises:
-        UsageError: another placeholder, a brace alone, or not exactly one `{text}`.
-    """
-    sides = [""]
-    try:
-        for literal, field, spec, conversion in string.Formatter().parse(template):
-            sides[-1] += literal
-            if field == "text":
-                sides.append("")
-            elif field is not None:
-                if field not in values:
-                    raise ValueError(f"placeholder {{{field}}}")
-                sides[-1] += values[field]
-            if spec or conversion:
-                raise ValueError(f"format {spec or conversion!r}")
-    except ValueError as error:
-        hint = "give the task as instruction" if "{task}" in template else "double a brace that is meant as such"
-        raise UsageError(f"template {template!r} is not understood ({error}): {hint}") from error
-    if len(sides) != 2:
-        raise UsageError(f"template {template!r} must have one {{text}}")
-    return sides[0], sides[1]
-
-
-def _instruction(checkpoint: Checkpoint, instruction: str | None, prompt: str | None) -> str | None:
-    """The instruction that is given, or named."""
-    if prompt is None:
-        return instruction
-    if instruction is not None:
-        raise UsageError("instruction and prompt are both given: take one")
-    if prompt not in checkpoint.prompts:
-        known = f"only {', '.join(checkpoint.prompts)}" if checkpoint.prompts else "nor any other"
-        raise UsageError(f"{checkpoint.name} has no prompt {prompt!r}, {known}")
-    return checkpoint.prompts[prompt]
-
-
-def _instructed(
-    checkpoint: Checkpoint, instruction: str | None, examples: Sequence[Example]
-) -> tuple[str, dict[str, str]]:
-    """The template of queries when the user's instruction and examples are heard, and what goes into it.
-
-    Raises:
-        UsageError: the model takes no examples.
-    """
-    template, card = checkpoint.templates["query"], checkpoint.card
-    tasks = tuple(card.tasks.values()) if card else ()
-    task = tasks[0] if instruction is None and tasks else instruction
-    if instruction is not None and "{text}" in instruction:
-        template, task = instruction, None
-    elif instruction is not None and "{task}" not in template:
-        template, task = instruction + "{text}", None
-    if examples and (card is None or "{examples}" not in template):
-        raise UsageError(f"{checkpoint.name} takes no examples in its queries")
-    values = {} if task is None else {"task": task}
-    if card and card.example:
-        shown = (
-            card.example.format(task=one.task or task or "", query=one.query, response=one.response) for one in examples
-        )
-        values["examples"] = "".join(f"{text}\n\n" for text in shown)
-    return template, values
 
 
 def _kind(value: object) -> str:

@@ -1,6 +1,5 @@
 """A query and passages in, scores out. Knows pairs and order; the engine knows devices, the checkpoint knows files."""
 
-import dataclasses
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,7 +10,7 @@ import numpy as np
 from beige.engines import open_engine
 from beige.engines.exits import Exits
 from beige.errors import InputError, UsageError
-from beige.models.checkpoint import open_checkpoint
+from beige.models.checkpoint import open_kind
 from beige.models.pairs import Pairs
 from beige.values import Floats
 
@@ -75,15 +74,7 @@ class Reranker:
             EngineError: it cannot run here.
             MissingExtraError: it needs PyTorch, which is not installed.
         """
-        checkpoint = open_checkpoint(model)
-        if checkpoint.kind != "reranker":
-            raise UsageError(
-                f"{checkpoint.name} is an {checkpoint.kind}: embed with it, or rerank with {DEFAULT_MODEL}"
-            )
-        if max_tokens is not None:
-            if not 1 <= max_tokens <= checkpoint.max_tokens:
-                raise UsageError(f"max_tokens is {max_tokens}; {checkpoint.name} takes up to {checkpoint.max_tokens}")
-            checkpoint = dataclasses.replace(checkpoint, max_tokens=max_tokens)
+        checkpoint = open_kind("reranker", model, max_tokens)
         self._exits = Exits(tuple(layers), compression, tuple(compressed)) if layers or compression != 1 else None
         self.checkpoint = checkpoint
         self.layers = tuple(layers)

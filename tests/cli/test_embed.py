@@ -119,6 +119,8 @@ def test_a_file_that_is_not_there_and_a_role_that_does_not_exist(tiny_bert, tmp_
         embed(tiny_bert, tmp_path / "absent")
     with pytest.raises(UsageError, match="no role 'passage'"):
         embed(tiny_bert, "--role", "passage", stdin="light\n")
+    with pytest.raises(UsageError, match="no role 'passage'"):
+        embed(tiny_bert, "--role", "passage", "--output", tmp_path / "x.npy", stdin="light\n")
     with pytest.raises(UsageError, match="no known suffix"):
         embed(tiny_bert, "--output", tmp_path / "x.csv", stdin="light\n")
 

@@ -13,7 +13,7 @@ from safetensors.numpy import load_file, save_file
 
 from beige.errors import CheckpointError, ModelNotFoundError, SourceError
 from beige.models.checkpoint import open_checkpoint
-from tests import checkpoints
+from tests import checkpoints, xlmr_checkpoints
 
 Edit = Callable[[Callable[[Any], None]], None]
 
@@ -123,6 +123,15 @@ def test_the_length_is_the_first_stated_and_never_above_the_positions(
     assert open_checkpoint(folder).max_tokens == expected
 
 
+def test_a_cross_encoder_of_several_labels_is_no_reranker(tmp_path: Path) -> None:
+    folder = xlmr_checkpoints.tiny_bert_reranker(tmp_path / "nli")
+    assert open_checkpoint(folder).kind == "reranker"
+    labels = {"id2label": {"0": "contradiction", "1": "entailment", "2": "neutral"}}
+    edit(folder / "config.json", lambda config: config.update(labels))
+    with pytest.raises(CheckpointError, match="sorts pairs into 3 classes, and a reranker gives one score"):
+        open_checkpoint(folder)
+
+
 def test_robertas_positions_begin_after_the_padding(folder: Path) -> None:
     edit(
         folder / "config.json",
@@ -159,13 +168,17 @@ def test_where_files_and_card_differ_the_files_win_and_it_is_said(
 ) -> None:
     (like_minilm / "1_Pooling" / "config.json").write_text(json.dumps({"pooling_mode": "cls"}))
     (like_minilm / "sentence_bert_config.json").write_text(json.dumps({"max_seq_length": 64}))
+    prompts = {"query": "find: ", "document": "", "other": "x"}
+    (like_minilm / "config_sentence_transformers.json").write_text(json.dumps({"prompts": prompts}))
     for _ in range(2):
         opened = open_checkpoint(like_minilm)
         assert (opened.pooling, opened.max_tokens) == ("cls", 64)
+        assert opened.templates == {"query": "find: {text}", "document": "{text}"}
     said = [record.getMessage() for record in caplog.records]
-    assert len(said) == 2
-    assert "pooling cls, the model card mean" in said[0]
+    assert len(said) == 3
+    assert "pooling 'cls', the model card 'mean'" in said[0]
     assert "max_tokens 64, the model card 256" in said[1]
+    assert "query template 'find: {text}', the model card '{text}'" in said[2]
 
 
 def test_a_folder_with_a_cards_name_and_another_size_is_not_that_model(tmp_path: Path) -> None:

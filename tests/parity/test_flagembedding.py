@@ -13,8 +13,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from beige.embedder import Embedder, Example
+from beige.embedder import Embedder
 from beige.engines.precision import Choice
+from beige.instructions import Example
 from beige.models.catalogue import find_card
 from beige.models.checkpoint import open_folder
 from beige.models.pairs import Pairs
@@ -233,7 +234,7 @@ def opened(folder, name, **more):
     checkpoint = dataclasses.replace(open_folder(folder), card=find_card(name))
     checkpoint = dataclasses.replace(checkpoint, templates=checkpoint.card.templates)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("beige.embedder.open_checkpoint", lambda _: checkpoint)
+        patch.setattr("beige.embedder.open_kind", lambda *_: checkpoint)
         return Embedder(folder, precision="fp32", **more)
 
 

@@ -74,7 +74,7 @@ def run(
             settings = {
                 "model": embedder.fingerprint,
                 "role": role,
-                "template": "{text}".join(embedder.affixes[cast("Role", role)]),
+                "template": embedder.template(cast("Role", role)),
                 "precision": embedder.precision,
                 "max_tokens": embedder.max_tokens,
             }

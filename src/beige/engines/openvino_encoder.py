@@ -101,7 +101,7 @@ class Encoder:
 
         Args:
             rows: for how many tokens of each text the last layer is computed, (1,); None means all.
-            pairs: whether the texts are pairs of query and passage.
+            pairs: whether the texts are pairs of query and passage, which the tokens' types tell apart.
         """
         ids = self._inputs.get("ids", -1, -1)  # (b, t)
         lengths = self._inputs.get("lengths", -1)  # (b,)
@@ -121,7 +121,7 @@ class Encoder:
         }
         rows["position"] = int(self._config["max_position_embeddings"])
         words, kinds, positions = (
-            self._weights.tensor(f"embeddings.{kind}_embeddings.weight", count, self.hidden)
+            self._weights.tensors.take(f"embeddings.{kind}_embeddings.weight", count, self.hidden)
             for kind, count in rows.items()
         )
         start = self._architecture.first_position(self._config)

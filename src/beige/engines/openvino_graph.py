@@ -65,13 +65,15 @@ def build(checkpoint: Checkpoint, *, int8: bool = False) -> Graph:
     weights, inputs = Weights(checkpoint, int8), Inputs()
     encoder = Encoder(checkpoint, weights, inputs)
     if checkpoint.kind == "reranker":
-        results = {"score": _score(checkpoint, encoder, weights, encoder.encode(ints(1), pairs=True))}
+        results = {
+            "score": _score(checkpoint, encoder, weights, encoder.encode(ints(1), pairs=checkpoint.types_passages))
+        }
     elif checkpoint.pooling in SPLADE:
         results = {"words": _words(checkpoint, encoder, weights, encoder.encode(None))}
     else:
         results = _vectors(checkpoint, encoder, weights, inputs)
     model = ov.Model(list(results.values()), list(inputs.made.values()), checkpoint.name)
-    return Graph(model, tuple(inputs.made), tuple(results), tuple(weights.constants), weights.release)
+    return Graph(model, tuple(inputs.made), tuple(results), tuple(weights.constants), weights.tensors.release)
 
 
 def _vectors(checkpoint: Checkpoint, encoder: Encoder, weights: Weights, inputs: Inputs) -> dict[str, "Node"]:
@@ -120,10 +122,10 @@ def _words(checkpoint: Checkpoint, encoder: Encoder, weights: Weights, encoded: 
     # Padding repeats the first token, which changes no maximum.
     states = ops.select(ops.unsqueeze(encoded.real, ints(2)), states, first(states, ints(1)))
     decoder = f"{head}.decoder.weight"
-    matrix = weights.tensor(
-        decoder if decoder in weights else "embeddings.word_embeddings.weight", count, encoder.hidden
+    matrix = weights.tensors.take(
+        decoder if decoder in weights.tensors else "embeddings.word_embeddings.weight", count, encoder.hidden
     )
-    bias = weights.tensor(f"{head}.bias", count)
+    bias = weights.tensors.take(f"{head}.bias", count)
     parts = [
         ops.reduce_max(weights.layer(states, matrix[at : at + WORDS], bias[at : at + WORDS]), ints(1))
         for at in range(0, count, WORDS)

@@ -8,7 +8,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from beige._openvino import ops, ov
-from beige.errors import CheckpointError
 from beige.models.checkpoint import Checkpoint
 from beige.models.dtypes import is_bfloat16, widen
 
@@ -28,44 +27,26 @@ if TYPE_CHECKING:
 
 
 class Weights:
-    """Takes tensors by canonical name and shape.
+    """Makes constants and layers of tensors.
 
     Args:
         checkpoint: whose tensors.
         int8: whether the matrices of linear layers are held in 8 bits, symmetric, a scale for each `GROUP` of a row.
 
     Attributes:
+        tensors: the checkpoint's.
         constants: the arrays whose memory the graph shares; see `Graph`.
     """
 
     def __init__(self, checkpoint: Checkpoint, int8: bool) -> None:
         self.constants: list[NDArray[Any]] = []
-        self._path = checkpoint.path
-        self._tensors = checkpoint.tensors()
+        self.tensors = checkpoint.tensors()
         self._hidden = int(checkpoint.config["hidden_size"])
         self._int8 = int8
 
-    def __contains__(self, name: str) -> bool:
-        return name in self._tensors
-
-    def tensor(self, name: str, *shape: int) -> NDArray[Any]:
-        """A tensor as it is stored, the file's own memory where it can be; `widen` makes numbers of it.
-
-        Raises:
-            CheckpointError: it is missing, or has another shape.
-        """
-        if name not in self._tensors:
-            raise CheckpointError(f"{self._path} has no tensor {name}: pull the checkpoint again")
-        tensor = self._tensors.stored(name)
-        if tensor.shape != shape:
-            raise CheckpointError(
-                f"{self._path}: tensor {name} has shape {tensor.shape}, its config.json means {shape}"
-            )
-        return tensor
-
     def linear(self, name: str, x: "Node", rows: int, columns: int) -> "Node":
         """`x W^T + b` by tensors: (..., columns) to (..., rows)."""
-        matrix, bias = self.tensor(f"{name}.weight", rows, columns), self.tensor(f"{name}.bias", rows)
+        matrix, bias = self.tensors.take(f"{name}.weight", rows, columns), self.tensors.take(f"{name}.bias", rows)
         return self.layer(x, matrix, bias, exact=name.endswith(EXACT))
 
     def layer(self, x: "Node", matrix: NDArray[Any], bias: NDArray[Any], *, exact: bool = False) -> "Node":
@@ -77,18 +58,14 @@ class Weights:
         """Layer normalisation, Ba et al. 2016, https://arxiv.org/abs/1607.06450: (..., h) to (..., h)."""
         scaled = ops.multiply(
             ops.mvn(x, ints(-1), True, epsilon, "inside_sqrt"),
-            self.constant(self.tensor(f"{name}.weight", self._hidden)),
+            self.constant(self.tensors.take(f"{name}.weight", self._hidden)),
         )
-        return ops.add(scaled, self.constant(self.tensor(f"{name}.bias", self._hidden)))
+        return ops.add(scaled, self.constant(self.tensors.take(f"{name}.bias", self._hidden)))
 
     def constant(self, array: NDArray[Any]) -> "Node":
         """An array in its own dtype, read as float32."""
         constant = self._shared(np.ascontiguousarray(array))
         return constant if array.dtype == np.float32 else ops.convert(constant, "f32")
-
-    def release(self) -> None:
-        """Let the system have the memory of the files' pages; see `Tensors.release`."""
-        self._tensors.release()
 
     def _shared(self, array: NDArray[Any]) -> "Node":
         # OpenVINO shares only what is writable, though it never writes: a view that does not say that it is mapped

@@ -68,7 +68,8 @@ class EncoderModel:
     ) -> dict[str, torch.Tensor]:
         """See `Model`."""
         first_only = outputs == ("score",) or (outputs == ("dense",) and self._checkpoint.pooling == "cls")
-        hidden = self._encoder(ids, lengths, _types(batch, ids), first_only=first_only)  # (b, t or 1, h)
+        types = _types(batch, ids) if self._checkpoint.types_passages else None  # (b, t)
+        hidden = self._encoder(ids, lengths, types, first_only=first_only)  # (b, t or 1, h)
         return {output: self._give(output, hidden, lengths) for output in outputs}
 
     def _give(self, output: str, hidden: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
@@ -102,7 +103,7 @@ class WordHead:
         self._transform = weights.linear(f"{head}.transform.dense", hidden, hidden, bias=True)
         self._activation = ACTIVATIONS[config.get("hidden_act", "gelu")]
         self._norm = norm(weights, f"{head}.transform.LayerNorm", config)
-        tied = f"{head}.decoder.weight" not in weights
+        tied = f"{head}.decoder.weight" not in weights.tensors
         matrix = weights.take("embeddings.word_embeddings.weight" if tied else f"{head}.decoder.weight", count, hidden)
         bias = weights.take(f"{head}.bias", count)
         self._parts = [Linear(matrix[at : at + WORDS], bias[at : at + WORDS]) for at in range(0, count, WORDS)]
@@ -146,8 +147,10 @@ class DecoderModel:
     def _yes(self) -> torch.Tensor:
         """What gives the logit of the token "Yes": its row of the head, which may be the embedding table, (h,)."""
         token = self._checkpoint.tokenizer().bare(["Yes"])[0][0]
-        head = "lm_head.weight"
-        return self._weights.row(head, token) if head in self._weights else self._decoder.words[token]
+        head, config, tensors = "lm_head.weight", self._checkpoint.config, self._weights.tensors
+        if head not in tensors:
+            return self._decoder.words[token]
+        return self._weights.place(tensors.take(head, int(config["vocab_size"]), int(config["hidden_size"]))[token])
 
 
 def _pool(hidden: torch.Tensor, lengths: torch.Tensor, pooling: str) -> torch.Tensor:
@@ -187,6 +190,6 @@ def _classifier(checkpoint: Checkpoint, weights: Weights) -> tuple[Linear, Linea
     """What scores a pair: two layers, which BERT and RoBERTa call by different names; None where there are none."""
     hidden = int(checkpoint.config["hidden_size"])
     within, out = ENCODERS[checkpoint.architecture].classifier
-    if f"{out}.weight" not in weights:
+    if f"{out}.weight" not in weights.tensors:
         return None
     return weights.linear(within, hidden, hidden, bias=True), weights.linear(out, 1, hidden, bias=True)

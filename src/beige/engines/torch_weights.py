@@ -4,18 +4,20 @@ import warnings
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
 import torch.nn.functional as F  # noqa: N812  # its own documentation's name for it
 from numpy.typing import NDArray
 
-from beige.errors import CheckpointError
 from beige.models.checkpoint import Checkpoint
+from beige.models.dtypes import BFLOAT16, is_bfloat16
 
 
 class Weights:
     """Takes tensors by canonical name and shape, one at a time, so that no second copy of a model is ever held.
 
     Attributes:
+        tensors: the checkpoint's.
         device: where they go.
         dtype: what they become.
     """
@@ -23,11 +25,7 @@ class Weights:
     def __init__(self, checkpoint: Checkpoint, device: torch.device, dtype: torch.dtype) -> None:
         self.device = device
         self.dtype = dtype
-        self._path = checkpoint.path
-        self._tensors = checkpoint.tensors()
-
-    def __contains__(self, name: str) -> bool:
-        return name in self._tensors
+        self.tensors = checkpoint.tensors()
 
     def take(self, name: str, *shape: int) -> torch.Tensor:
         """A tensor; on a CPU and in the stored dtype it is the file's own memory.
@@ -35,23 +33,14 @@ class Weights:
         Raises:
             CheckpointError: it is missing, or has another shape.
         """
-        if name not in self._tensors:
-            raise CheckpointError(f"{self._path} has no tensor {name}: pull the checkpoint again")
-        stored = self._tensors[name]
-        if stored.shape != shape:
-            raise CheckpointError(
-                f"{self._path}: tensor {name} has shape {stored.shape}, its config.json means {shape}"
-            )
-        return self.place(stored)
-
-    def row(self, name: str, number: int) -> torch.Tensor:
-        """One row of a matrix that is there."""
-        return self.place(self._tensors[name][number])
+        return self.place(self.tensors.take(name, *shape))
 
     def place(self, array: NDArray[Any]) -> torch.Tensor:
-        """An array on the device, in the dtype."""
+        """An array as it is stored, on the device and in the dtype."""
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", "The given NumPy array is not writable")  # nothing here writes
+            if is_bfloat16(array):
+                return torch.from_numpy(array[BFLOAT16].view(np.int16)).view(torch.bfloat16).to(self.device, self.dtype)
             return torch.from_numpy(array).to(self.device, self.dtype)
 
     def linear(self, name: str, rows: int, columns: int, *, bias: bool) -> "Linear":

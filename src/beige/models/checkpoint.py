@@ -1,5 +1,6 @@
 """A checkpoint: a model's files in one folder in the Hub's layout, and what they and the model card say together."""
 
+import dataclasses
 import functools
 import logging
 from collections.abc import Mapping
@@ -9,12 +10,12 @@ from typing import Any
 
 import numpy as np
 
-from beige.errors import CheckpointError, ModelNotFoundError
+from beige.errors import CheckpointError, ModelNotFoundError, UsageError
 from beige.models.card import SPLADE, Kind, ModelCard, Pooling
 from beige.models.catalogue import find_card
 from beige.models.fingerprint import fingerprint
 from beige.models.heads import FILES, head_file
-from beige.models.layout import CONFIG, TOKENIZER, TOKENIZER_CONFIG, read_json, read_settings, special_token
+from beige.models.layout import CONFIG, TOKENIZER, TOKENIZER_CONFIG, Settings, read_json, read_settings, special_token
 from beige.models.modules import MODULES
 from beige.models.pull import folder_named, known, present
 from beige.models.pull import pull as fetch
@@ -25,6 +26,11 @@ from beige.values import Floats, Output, Role
 _PLAIN: Mapping[Role, str] = {"query": "{text}", "document": "{text}"}
 DECODERS = ("mistral", "qwen2", "qwen3", "gemma", "gemma2", "cost_wise_gemma", "minicpm")
 """The architectures of language models' kind."""
+
+_LEAST = 3
+"""Tokens that a text may be cut to: its special ones and one of its own."""
+
+_ARTICLE: Mapping[Kind, str] = {"embedder": "an embedder", "reranker": "a reranker"}
 
 _log = logging.getLogger("beige")
 
@@ -71,6 +77,16 @@ class Checkpoint:
     def is_decoder(self) -> bool:
         """Whether it is of a language model's kind: each token sees only those before it."""
         return self.architecture in DECODERS
+
+    @functools.cached_property
+    def types_passages(self) -> bool:
+        """Whether the passage of a pair has token type 1, for models that have two: where its tokenizer says so.
+
+        BERT's does unless its configuration lists inputs without it; transformers' class of no architecture does not.
+        """
+        stated = read_json(self.path / TOKENIZER_CONFIG)
+        untyped = stated.get("tokenizer_class") == "TokenizersBackend"
+        return "token_type_ids" in stated.get("model_input_names", () if untyped else ("token_type_ids",))
 
     @functools.cached_property
     def fingerprint(self) -> str:
@@ -150,7 +166,8 @@ def open_folder(path: Path, card: ModelCard | None = None) -> Checkpoint:
         card: its card; None looks for one by the folder's name, and takes it if the model's kind and size agree.
 
     Raises:
-        CheckpointError: `config.json` is missing, or a file is damaged or asks for what Beige does not run.
+        CheckpointError: `config.json` is missing, a file is damaged or asks for what Beige does not run, or a
+            cross-encoder has more than one label.
     """
     said = read_settings(path)
     config = read_json(said.backbone / CONFIG)
@@ -158,16 +175,12 @@ def open_folder(path: Path, card: ModelCard | None = None) -> Checkpoint:
         raise CheckpointError(f"{said.backbone} is no checkpoint: its {CONFIG} is missing or names no model_type")
     dimension = _count(path, config, "hidden_size")
     card = card or _card_of(path, config["model_type"], dimension)
-    known: dict[str, Any] = {"pooling": None, "max_tokens": None}
     if card:
-        known = {"pooling": card.pooling, "max_tokens": card.max_tokens}
-        stated = {"pooling": said.pooling, "max_tokens": said.max_tokens, "dimension": dimension}
-        for what, value in stated.items():
-            expected = getattr(card, what)
-            if None not in (value, expected) and value != expected:
-                _warn(f"{path}: its files say {what} {value}, the model card {expected}; the files are followed")
+        _compare(path, card, said, dimension)
     kind = card.kind if card else _kind(path, config)
-    pooling = said.pooling or known["pooling"]
+    if kind == "reranker" and (labels := len(config.get("id2label") or ())) > 1:
+        raise CheckpointError(f"{path} sorts pairs into {labels} classes, and a reranker gives one score: take another")
+    pooling = said.pooling or (card.pooling if card else None)
     if pooling is None:
         pooling = "last" if config["model_type"] in DECODERS else "cls"
         if kind == "embedder":
@@ -180,7 +193,7 @@ def open_folder(path: Path, card: ModelCard | None = None) -> Checkpoint:
         config=config,
         pooling=pooling,
         dimension=dimension,
-        max_tokens=min(said.max_tokens or known["max_tokens"] or positions, positions),
+        max_tokens=min(said.max_tokens or (card.max_tokens if card else positions), positions),
         outputs=card.outputs if card else _outputs(path, pooling) if kind == "embedder" else (),
         templates={**_PLAIN, **(card.templates if card else {}), **said.templates},
         prompts={**(card.tasks if card else {}), **said.prompts},
@@ -210,12 +223,42 @@ def open_checkpoint(name_or_path: str | Path, *, pull: bool = True) -> Checkpoin
     return open_folder(path or fetch(name).path, card)
 
 
+def open_kind(kind: Kind, name_or_path: str | Path, max_tokens: int | None = None) -> Checkpoint:
+    """Open a model that must be of a kind, and shall read no more than so many tokens; its own length by default.
+
+    Raises:
+        UsageError: it is of the other kind, or `max_tokens` is below 3 or above its own length.
+        BeigeError: see `open_checkpoint`.
+    """
+    checkpoint = open_checkpoint(name_or_path)
+    if checkpoint.kind != kind:
+        raise UsageError(f"{checkpoint.name} is no {kind}, it is {_ARTICLE[checkpoint.kind]}: see 'beige models'")
+    if max_tokens is None:
+        return checkpoint
+    if not _LEAST <= max_tokens <= checkpoint.max_tokens:
+        raise UsageError(f"max_tokens is {max_tokens}; {checkpoint.name} takes {_LEAST} to {checkpoint.max_tokens}")
+    return dataclasses.replace(checkpoint, max_tokens=max_tokens)
+
+
 def _card_of(path: Path, architecture: str, dimension: int) -> ModelCard | None:
     try:
         card = find_card(_name(path))
     except ModelNotFoundError:
         return None
     return card if (card.architecture, card.dimension or dimension) == (architecture, dimension) else None
+
+
+def _compare(path: Path, card: ModelCard, said: Settings, dimension: int) -> None:
+    """Say where the files differ from the card; what either leaves open differs from nothing."""
+    differing = [
+        ("pooling", said.pooling, card.pooling),
+        ("max_tokens", said.max_tokens, card.max_tokens),
+        ("dimension", dimension, card.dimension),
+        *((f"{role} template", template, card.templates.get(role)) for role, template in said.templates.items()),
+    ]
+    for what, value, expected in differing:
+        if None not in (value, expected) and value != expected:
+            _warn(f"{path}: its files say {what} {value!r}, the model card {expected!r}; the files are followed")
 
 
 def _name(path: Path) -> str:

@@ -28,11 +28,13 @@ class Tensors(Mapping[str, NDArray[Any]]):
     lacks, is widened to float32 at each access: exact, a fresh array of the caller's own.
 
     Args:
+        folder: the checkpoint, for errors.
         files: the files' tensors by stored name; later files win.
         prefix: what to leave out at the start of names.
     """
 
-    def __init__(self, files: Sequence[TensorFile], prefix: str) -> None:
+    def __init__(self, folder: Path, files: Sequence[TensorFile], prefix: str) -> None:
+        self._folder = folder
         self._files = files
         self._places = {name.removeprefix(prefix): (file, name) for file in files for name in file}
 
@@ -40,10 +42,21 @@ class Tensors(Mapping[str, NDArray[Any]]):
         file, stored = self._places[name]
         return file[stored]
 
-    def stored(self, name: str) -> NDArray[Any]:
-        """A tensor with bfloat16 as it is stored, a record of its bits; see `DTYPES`."""
+    def take(self, name: str, *shape: int) -> NDArray[Any]:
+        """A tensor that must be there and of a shape, as it is stored: of bfloat16 a record of its bits, see `DTYPES`.
+
+        Raises:
+            CheckpointError: it is missing, or has another shape.
+        """
+        if name not in self._places:
+            raise CheckpointError(f"{self._folder} has no tensor {name}: pull the checkpoint again")
         file, stored = self._places[name]
-        return file.stored(stored)
+        tensor = file.stored(stored)
+        if tensor.shape != shape:
+            raise CheckpointError(
+                f"{self._folder}: tensor {name} has shape {tensor.shape}, its config.json means {shape}"
+            )
+        return tensor
 
     def release(self) -> None:
         """Let the system have the memory that pages of the files take; they come back when they are read again."""
@@ -83,7 +96,7 @@ def open_tensors(folder: Path, prefixes: tuple[str, ...]) -> Tensors:
     """
     files = [open_file(path) for path in weight_files(folder)]
     found = (prefix for prefix in prefixes if any(name.startswith(prefix) for file in files for name in file))
-    return Tensors(files, next(found, ""))
+    return Tensors(folder, files, next(found, ""))
 
 
 def open_file(path: Path) -> TensorFile:

@@ -83,8 +83,23 @@ def test_pull_of_an_unknown_model_suggests_another(runner: CliRunner) -> None:
 
 
 def test_the_wide_table_says_what_each_model_takes_and_where_it_runs(runner: CliRunner) -> None:
-    text = " ".join(runner.invoke(app(models), ["--wide"]).stdout.split())
+    lines = runner.invoke(app(models), ["--wide"]).stdout.splitlines()
+    heads = [line for line in lines if line.split()[:1] == ["model"]]
+    assert len(heads) == 2
+    for head in heads:
+        for column in ("on disk", "tokens", "languages", "outputs", "licence", "before a query", "runs on", "note"):
+            assert column in head
+    rows = {line.split()[0]: line for line in lines if line.strip()}
     for card in CATALOGUE:
-        assert card.name in text
-    for said in ("OpenVINO, PyTorch", "not yet", "1.1 GB", "dense sparse multi", "score"):
-        assert said in text
+        assert str(card.max_tokens) in rows[card.name]
+    for name, said in {
+        "bge-m3": ("2.3 GB", "1.1 GB", "8192", "dense sparse", "MIT", "OpenVINO"),
+        "bge-multilingual-gemma2": ("37 GB", "18 GB", "Gemma", "PyTorch"),
+        "bge-small-en-v1.5": ("134 MB", "67 MB", "512", "Represent this"),
+        "bge-reranker-v2-m3": ("score", "Apache-2.0", "OpenVINO"),
+        "bge-vl-base": ("not yet",),
+    }.items():
+        for each in said:
+            assert each in rows[name]
+    listed = {entry["name"]: entry for entry in json.loads(runner.invoke(app(models), ["--json"]).stdout)}
+    assert (listed["bge-m3"]["memory"], listed["bge-m3"]["runs_on"]) == (2 * 568_000_000, "OpenVINO, PyTorch")

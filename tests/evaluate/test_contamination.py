@@ -17,6 +17,7 @@ from beige.evaluate.systems import System
         ("e5-small-v2", "msmarco/dev", "MS MARCO"),
         ("e5-small-v2", "NanoMSMARCORetrieval", "MS MARCO"),
         ("e5-small-v2", "NQHardNegatives", "NQ"),
+        ("bge-small-en-v1.5", "nq/test", "NQ"),
     ],
 )
 def test_what_a_card_lists_is_marked(system: str, data: str, name: str):
@@ -26,7 +27,12 @@ def test_what_a_card_lists_is_marked(system: str, data: str, name: str):
 
 @pytest.mark.parametrize(
     ("system", "data"),
-    [("bm25", "nq/test"), ("bge-small-en-v1.5", "nq/test"), ("e5-small-v2", "scifact/test"), ("openai:x", "nq/test")],
+    [
+        ("bm25", "nq/test"),
+        ("bge-small-en-v1.5", "scifact/test"),
+        ("e5-small-v2", "scifact/test"),
+        ("openai:x", "nq/test"),
+    ],
 )
 def test_the_rest_is_not(system: str, data: str):
     assert contamination(System.parse(system), data) == []

@@ -34,7 +34,14 @@ def run(
 
     here = installed()
     if as_json:
-        emit([asdict(card) | {"size": card.size, "path": _path(here.get(card.name))} for card in CATALOGUE])
+        emit(
+            [
+                asdict(card)
+                | {"size": card.size, "memory": 2 * card.parameters, "runs_on": _engines(card)}
+                | {"path": _path(here.get(card.name))}
+                for card in CATALOGUE
+            ]
+        )
         return
     console = out()
     if wide:
@@ -88,7 +95,7 @@ def _wide(title: str, cards: "list[ModelCard]", here: Mapping[str, Path]) -> "Ta
 
     table = Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, show_edge=False)
     table.add_column("model", no_wrap=True)
-    for column in ("on disk", "16 bits", "tokens"):
+    for column in ("on disk", "16-bit memory", "tokens"):
         table.add_column(column, justify="right", no_wrap=True)
     for column in ("languages", "outputs", "licence", "before a query", "runs on", "note"):
         table.add_column(column, overflow="fold")

@@ -1,6 +1,7 @@
 """The catalogue: a model card for every checkpoint that Beige knows by name, and the search for one.
 
-Lengths and dimensions of the decoder models are their publishers' statements; a checkpoint's own files win.
+Lengths, dimensions and widths are those of the files on the Hub, tasks those that the publisher's documentation
+names; where a checkpoint on this machine says otherwise, its own files win.
 """
 
 import difflib
@@ -21,6 +22,22 @@ _TASKS: Mapping[str, str] = {
     "web_search_query": "Given a web search query, retrieve relevant passages that answer the query.",
     "sts_query": "Retrieve semantically similar text.",
     "summarization_query": "Given a news summary, retrieve other semantically similar summaries.",
+}
+# https://arxiv.org/abs/2505.12697, what each task of CoIR was evaluated with.
+_CODE_TASKS: Mapping[str, str] = {
+    "code_search_query": "Given a web search query, retrieve relevant code that can help answer the query.",
+    "sql_query": "Given a question in text, retrieve SQL queries that are appropriate responses to the question.",
+    "contest_query": "Given a code contest problem description, retrieve relevant code that can help solve the "
+    "problem.",
+    "equivalent_code_query": "Given a piece of code, retrieve code that is semantically equivalent to the input code.",
+    "summary_query": "Given a piece of code, retrieve the document string that summarizes the code.",
+}
+# FlagEmbedding's instructions for BRIGHT, the first without the name of a forum.
+_REASONING_TASKS: Mapping[str, str] = {
+    "post_query": "Given a post, retrieve relevant passages that help answer the post.",
+    "coding_query": "Given a Coding problem, retrieve relevant examples that help answer the problem.",
+    "math_query": "Given a Math problem, retrieve relevant examples that help answer the problem.",
+    "theorem_query": "Given a Math problem, retrieve relevant theorems that help answer the problem.",
 }
 _E5: Mapping[Role, str] = {"query": "query: {text}", "document": "passage: {text}"}
 _PROMPT: Mapping[str, str] = {
@@ -62,7 +79,12 @@ _MAVEN: Mapping[str, MavenFiles] = {
     ),
 }
 
-# Of the Chinese models: C-Pack, table 1, https://arxiv.org/abs/2309.07597. Of the English ones it names none.
+# Of the English models: what FlagEmbedding's README of August 2023 lists as training data. Of the Chinese ones: C-Pack,
+# table 1, https://arxiv.org/abs/2309.07597.
+_ENGLISH_DATA = (
+    *("sentence-transformers/embedding-training-data", "Wikipedia", "CC-Net", "Stack Exchange", "Reddit", "S2ORC"),
+    *("MS MARCO", "NQ", "NLI", "Quora"),
+)
 _C_MTP = (
     *("Wudao", "Zhihu", "Baike", "CSL", "XLSUM-Zh", "Amazon-Review-Zh", "CMRC"),
     *("T2Ranking", "mMARCO-zh", "DuReader", "NLI-zh"),
@@ -106,7 +128,7 @@ def _bert(size: str, language: str, version: str, parameters: int, dimension: in
         templates={"query": _PROMPT[language] + "{text}", "document": "{text}"},
         aliases=(name.replace(".", ""),) if version else (),
         maven=_MAVEN.get(name),
-        trained_on=_C_MTP if language == "zh" else (),
+        trained_on=_C_MTP if language == "zh" else _ENGLISH_DATA,
         note="works without the query instruction too" if version else "",
     )
 
@@ -141,7 +163,7 @@ CATALOGUE: tuple[ModelCard, ...] = (
         architecture="mistral",
         parameters=7_110_000_000,
         dimension=4096,
-        max_tokens=4096,
+        max_tokens=32768,
         languages=("en",),
         licence="Apache-2.0",
         templates=_IN_CONTEXT,
@@ -156,7 +178,7 @@ CATALOGUE: tuple[ModelCard, ...] = (
         architecture="gemma2",
         parameters=9_240_000_000,
         dimension=3584,
-        max_tokens=8192,
+        max_tokens=4096,
         languages=("multilingual",),
         licence="Gemma",
         templates=_INSTRUCT,
@@ -173,12 +195,7 @@ CATALOGUE: tuple[ModelCard, ...] = (
         languages=("en", "zh", "code"),
         licence="Apache-2.0",
         templates=_INSTRUCT,
-        tasks={
-            "code_search_query": "Given a question in text, retrieve code that is an appropriate response to the "
-            "question.",
-            "sql_query": "Given a question in text, retrieve SQL queries that are appropriate responses to the "
-            "question.",
-        },
+        tasks=_CODE_TASKS,
         width=4,
     ),
     _decoder(
@@ -191,7 +208,7 @@ CATALOGUE: tuple[ModelCard, ...] = (
         languages=("en",),
         licence="Apache-2.0",
         templates={"query": "Instruct: {task}\nQuery: {text}", "document": "{text}"},
-        tasks={"reasoning_query": "Given a Post, retrieve relevant passages that help answer the post."},
+        tasks=_REASONING_TASKS,
         note="for retrieval that takes reasoning",
     ),
     _embedder(
@@ -265,7 +282,7 @@ CATALOGUE: tuple[ModelCard, ...] = (
         max_tokens=8192,
         languages=("multilingual",),
         licence="Gemma",
-        note='scores by the logit of "Yes"',
+        note='scores by the logit of "Yes"; its own page says Apache-2.0, but it derives from Gemma',
     ),
     _reranker(
         name="bge-reranker-v2-minicpm-layerwise",
@@ -275,7 +292,6 @@ CATALOGUE: tuple[ModelCard, ...] = (
         max_tokens=2048,
         languages=("multilingual",),
         licence="Apache-2.0",
-        width=2,
         note="exits at layers 8 to 40",
     ),
     _reranker(

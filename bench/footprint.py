@@ -1,29 +1,36 @@
-"""What one process needs to load a model and embed: `python -m bench.footprint MODEL PRECISION TOKENS`, JSON out."""
+"""What one process needs to load a model and embed: `python -m bench.footprint MODEL PRECISION TOKENS...`, JSON out."""
 
 import json
 import resource
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from beige import Embedder
 
 
-def measure(model: Path, precision: str, tokens: int) -> dict[str, Any]:
-    """Seconds until it is ready, and the most memory in MB until then and after one text of so many tokens."""
+def measure(model: Path, precision: str, lengths: Sequence[int]) -> dict[str, Any]:
+    """Seconds until a model is ready, and the most memory until then and after each of some texts.
+
+    Args:
+        model: a checkpoint's folder.
+        precision: see `Embedder`.
+        lengths: tokens of the texts, the shortest first.
+
+    Returns:
+        With "peak_mb" until it was ready, and in "texts" the same after each.
+    """
     started = time.perf_counter()
     embedder = Embedder(model, precision=precision, device="cpu")
     ready = time.perf_counter() - started
-    loaded = _peak()
-    found = embedder.encode(" ".join(["the"] * (tokens - 2)), outputs=embedder.checkpoint.outputs)
-    return {
-        "precision": precision,
-        "ready_seconds": ready,
-        "peak_mb": loaded,
-        "tokens": found.tokens,
-        "peak_after_mb": _peak(),
-    }
+    found: dict[str, Any] = {"precision": precision, "ready_seconds": ready, "peak_mb": _peak(), "texts": []}
+    for length in lengths:
+        text = " ".join(["the"] * (length - 2))
+        tokens = embedder.encode(text, outputs=embedder.checkpoint.outputs).tokens
+        found["texts"].append({"tokens": tokens, "peak_mb": _peak()})
+    return found
 
 
 def _peak() -> float:
@@ -31,4 +38,4 @@ def _peak() -> float:
 
 
 if __name__ == "__main__":
-    print(json.dumps(measure(Path(sys.argv[1]), sys.argv[2], int(sys.argv[3]))))
+    print(json.dumps(measure(Path(sys.argv[1]), sys.argv[2], [int(length) for length in sys.argv[3:]])))

@@ -76,7 +76,7 @@ def _config(shape: Shape) -> dict[str, Any]:
         "bos_token_id": 0,
         "eos_token_id": 2,
         "torch_dtype": "float32",
-        **(labels if shape == RERANKER else {}),
+        **(labels if shape.architecture == RERANKER.architecture else {}),
     }
 
 

@@ -9,11 +9,13 @@ import pytest
 # Before anything imports a library that reads it: no test may reach the real Hub.
 os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
 
+from beige.environment import home
 from tests import checkpoints
 
 # A runner in a shell's background ignores SIGINT, and what tests start and then interrupt would inherit that.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
+HOME = home()  # the person's own, before each test gets another
 CACHE = Path(__file__).resolve().parents[1] / ".cache" / "beige"
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
 
@@ -58,6 +60,18 @@ def published(name: str) -> Path:
             return pull(name).path
         except SourceError as error:
             pytest.skip(f"needs {name}: {error}")
+
+
+def on_this_machine(name: str) -> Path:
+    """A published checkpoint that somebody has pulled already, here or for themselves; skips where nobody has."""
+    from beige.models.pull import present
+
+    for place in (CACHE, HOME):
+        with pytest.MonkeyPatch.context() as environment:
+            environment.setenv("BEIGE_HOME", str(place))
+            if path := present(name):
+                return path
+    pytest.skip(f"needs the weights of {name}: beige pull {name}")
 
 
 @pytest.fixture(scope="session")

@@ -152,8 +152,8 @@ def tiny_yes_reranker(folder: Path, *, seed: int = 0) -> Path:
     return _write(folder, config, tensors, tokenizer, "right")
 
 
-def tiny_layerwise_reranker(folder: Path, *, seed: int = 0) -> Path:
-    """A random MiniCPM with a head at each layer from the second on, as bge-reranker-v2-minicpm-layerwise."""
+def tiny_layerwise_reranker(folder: Path, *, seed: int = 0, layers: int = 4, start: int = 2) -> Path:
+    """A random MiniCPM with a head at each layer from one on, as bge-reranker-v2-minicpm-layerwise."""
     tokenizer = byte_tokenizer(bos=True, eos=False)
     config = decoder_config(
         "minicpm",
@@ -163,7 +163,8 @@ def tiny_layerwise_reranker(folder: Path, *, seed: int = 0) -> Path:
         scale_emb=3,
         dim_model_base=8,
         scale_depth=1.4,
-        start_layer=2,
+        num_hidden_layers=layers,
+        start_layer=start,
         head_multi=True,
         head_type="simple",
     )
@@ -172,7 +173,7 @@ def tiny_layerwise_reranker(folder: Path, *, seed: int = 0) -> Path:
     return _write(folder, config, _with_heads({**config, "head_dim": 8}, len(heads), seed), tokenizer, "left")
 
 
-def tiny_lightweight_reranker(folder: Path, *, seed: int = 0) -> Path:
+def tiny_lightweight_reranker(folder: Path, *, seed: int = 0, layers: int = 4, start: int = 1) -> Path:
     """A random Gemma 2 with layer exits and token compression, as bge-reranker-v2.5-gemma2-lightweight."""
     tokenizer = byte_tokenizer(bos=True, eos=False)
     config = decoder_config(
@@ -180,7 +181,8 @@ def tiny_lightweight_reranker(folder: Path, *, seed: int = 0) -> Path:
         tokenizer.get_vocab_size(),
         architectures=["CostWiseGemmaForCausalLM"],
         **EMBEDDERS["gemma2"],
-        start_layer=1,
+        num_hidden_layers=layers,
+        start_layer=start,
         layer_sep=1,
         layer_wise=True,
     )

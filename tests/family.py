@@ -17,14 +17,16 @@ BUILDERS: Mapping[str, Callable[[Path], Path]] = {
     "bge-code-v1": partial(decoder_checkpoints.tiny_decoder, architecture="qwen2"),
     "bge-reasoner-embed-qwen3-8b-0923": partial(decoder_checkpoints.tiny_decoder, architecture="qwen3"),
     "bge-reranker-v2-gemma": decoder_checkpoints.tiny_yes_reranker,
-    "bge-reranker-v2-minicpm-layerwise": decoder_checkpoints.tiny_layerwise_reranker,
-    "bge-reranker-v2.5-gemma2-lightweight": decoder_checkpoints.tiny_lightweight_reranker,
+    "bge-reranker-v2-minicpm-layerwise": partial(decoder_checkpoints.tiny_layerwise_reranker, layers=40, start=8),
+    "bge-reranker-v2.5-gemma2-lightweight": partial(decoder_checkpoints.tiny_lightweight_reranker, layers=42, start=8),
 }
 
 
-def stand_ins(cache: Path) -> Path:
-    """Put every one into a folder of the Hub's cache layout (`HF_HUB_CACHE`), which they are then found in."""
+def stand_ins(cache: Path, *names: str) -> Path:
+    """Put these, by default all, into a folder of the Hub's cache layout (`HF_HUB_CACHE`), in which they are found."""
     for name, build in BUILDERS.items():
+        if names and name not in names:
+            continue
         repository = cache / f"models--{find_card(name).repository.replace('/', '--')}"
         (repository / "refs").mkdir(parents=True)
         (repository / "refs" / "main").write_text(COMMIT, encoding="ascii")

@@ -7,7 +7,7 @@ import pytest
 
 from beige.embedder import Embedder
 from beige.errors import CheckpointError, UsageError
-from tests import splade_checkpoints, xlmr_checkpoints
+from tests import family, splade_checkpoints, xlmr_checkpoints
 from tests.engines.reference import states, unit
 
 ALL = ("dense", "sparse", "multi")
@@ -108,6 +108,17 @@ def test_a_missing_head_is_an_error_and_another_makes_another_fingerprint(tmp_pa
     assert Embedder(folder).fingerprint != before
     with pytest.raises(UsageError, match="gives no output 'sparse', only dense, multi"):
         Embedder(folder).encode("light", outputs=("sparse",))
+
+
+def test_a_published_model_without_a_head_is_refused(tmp_path, monkeypatch):
+    """The card promises what the files do not give, and nothing is made up."""
+    monkeypatch.setenv("HF_HUB_CACHE", str(family.stand_ins(tmp_path, "bge-m3")))
+    folder = Embedder("bge-m3").checkpoint.path
+    (folder / "colbert_linear.pt").unlink()
+    with pytest.raises(
+        CheckpointError, match=r"lacks colbert_linear\.pt, without which it gives no output 'multi': pull"
+    ):
+        Embedder("bge-m3")
 
 
 def test_mcls_is_the_mean_of_the_marks(folder, tmp_path):

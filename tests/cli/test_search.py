@@ -34,7 +34,8 @@ def test_json(beige, index: Path) -> None:
     assert said["query"] == "boundary layers of heat"
     assert len(said["hits"]) == 3
     for hit in said["hits"]:
-        assert set(hit) == {"score", "source", "locator", "text", "legs"}
+        assert set(hit) == {"score", "source", "locator", "text", "legs", "relevance"}
+        assert 0 <= hit["relevance"] <= 1
         assert set(hit["locator"]) == {"start", "end", "line_start", "line_end", "page", "headings"}
         assert set(hit["legs"]) == {"dense", "bm25"}
         assert all(set(leg) == {"rank", "score"} for leg in hit["legs"].values())
@@ -48,7 +49,7 @@ def test_json_of_an_explanation(beige, index: Path) -> None:
     said = json.loads(beige("search", "heat of boundary layers", "--explain", "--join", "--group", "--json").out)
     hit = next(hit for hit in said["hits"] if hit["source"] == "docs/flow.md")
     assert set(hit) == {
-        *("score", "source", "locator", "text", "legs"),
+        *("score", "source", "locator", "text", "legs", "relevance"),
         *("rank", "highlights", "sentences", "chunks", "others"),
     }
     assert set(hit["legs"]["bm25"]) == {"rank", "score", "words"}
@@ -83,6 +84,21 @@ def test_a_reranker_reads_the_best(beige, index: Path, tiny_reranker: Path) -> N
     done = beige("search", "stone river", "--rerank", tiny_reranker, "--rerank-within", "0.001ms", "--explain")
     assert "the reranker read 2 of 5 candidates in time" in done.err
     assert done.out.count("not read") == 3
+
+
+def test_nothing_relevant_is_an_answer(beige, index: Path) -> None:
+    asked = ("search", "quarterly revenue", "--min-relevance")
+    done = beige(*asked, "0.999", "--json")
+    assert done.code == 0
+    said = json.loads(done.out)
+    assert (said["hits"], said["irrelevant"], said["nothing_relevant"]) == ([], 5, True)
+    assert 0 <= said["best_relevance"] < 0.999
+    shown = beige(*asked, "0.999").out
+    assert shown.startswith("Nothing relevant found: the best of 5 candidates has a relevance of 0.")
+    said = json.loads(beige("search", "stone river", "--min-relevance", "0.3", "--json").out)
+    assert said["irrelevant"] + len(said["hits"]) == 5
+    assert all(hit["relevance"] >= 0.3 for hit in said["hits"])
+    assert said["nothing_relevant"] is False
 
 
 def test_one_leg(beige, index: Path) -> None:
@@ -173,6 +189,7 @@ def test_sources_are_named_from_the_current_folder(beige, index: Path, monkeypat
         (["x", "--rerank", "r", "--rerank-depth", "0"], "--rerank-depth must be 1 or more, not 0"),
         (["x", "--rerank", "r", "--rerank-depth", "1001"], "from 0 to 1000 candidates, not 1001"),
         (["x", "--diversity", "2"], "diversity must be from 0 to 1"),
+        (["x", "--min-relevance", "-1"], "min_relevance must be from 0 to 1"),
     ],
 )
 def test_errors_are_one_sentence(beige, index: Path, arguments: list[str], said: str) -> None:

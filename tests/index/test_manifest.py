@@ -3,13 +3,21 @@ import json
 import pytest
 
 from beige.errors import StoreError
-from beige.index.manifest import Leg, Manifest
+from beige.index.manifest import Calibration, Leg, Manifest
 from tests.index.samples import manifest
 
 
 def test_a_manifest_survives_its_rows() -> None:
     given = manifest().changed(average_length=0.25, query_template="für: {}")
     assert Manifest.from_rows(given.to_rows()) == given
+    fitted = (Calibration({"dense": 1.5, "bm25": 0.0}, -3.25, 900, 30), Calibration({"bm25": 9.0}, -4.0, 900, 30))
+    assert Manifest.from_rows(given.changed(calibration=fitted).to_rows()).calibration == fitted
+
+
+def test_a_manifest_from_before_calibrations_has_none() -> None:
+    rows = manifest().to_rows()
+    del rows["calibration"]
+    assert Manifest.from_rows(rows) == manifest()
 
 
 @pytest.mark.parametrize(
@@ -19,6 +27,10 @@ def test_a_manifest_survives_its_rows() -> None:
         {"legs": '[{"name": "dense", "kind": "dense", "dimension": 3, "colour": "blue"}]'},
         {"legs": "3"},
         {"created": "{"},
+        {"calibration": '[{"weights": {"dense": -1}, "bias": 0, "pairs": 2, "relevant": 1}]'},
+        {"calibration": '[{"weights": {"dense": NaN}, "bias": 0, "pairs": 2, "relevant": 1}]'},
+        {"calibration": '[{"weights": {}, "bias": Infinity, "pairs": 2, "relevant": 1}]'},
+        {"calibration": '[{"bias": 1.0}]'},
     ],
 )
 def test_a_manifest_that_is_not_understood_is_refused(change: dict[str, str]) -> None:

@@ -1,6 +1,6 @@
 """Hits as a terminal shows them, and as JSON has them."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from urllib.parse import quote
@@ -13,7 +13,7 @@ from rich.text import Text
 
 from beige.cli._terminal import facts, out
 from beige.documents.chunk import OWN_TEXT
-from beige.search import Hit, Request
+from beige.search import Hit, Request, Results
 from beige.search.highlight import excerpt
 from beige.search.hit import LegScore
 
@@ -40,6 +40,7 @@ def as_object(hit: Hit, request: Request) -> dict[str, object]:
         "locator": asdict(hit.locator),
         "text": hit.text,
         "legs": {leg: _leg(score, request.explain) for leg, score in hit.legs.items()},
+        "relevance": hit.relevance,
     }
     if request.explain:
         said["rank"] = hit.rank
@@ -71,12 +72,17 @@ def show_facets(counts: Mapping[str, Mapping[str, int]]) -> None:
         facts(rows)
 
 
-def show(hits: Sequence[Hit], request: Request) -> None:
+def show(found: Results, request: Request) -> None:
     """Print hits, best first."""
     console = out()
-    if not hits:
+    if found.nothing_relevant:
+        console.print(
+            f"Nothing relevant found: the best of {found.irrelevant:,} candidates has a relevance of "
+            f"{found.best_relevance:.2f}, and {request.min_relevance:g} was asked for."
+        )
+    elif not found.hits:
         console.print("Nothing found.")
-    for hit in hits:
+    for hit in found.hits:
         console.print(_heading(hit), soft_wrap=True)
         console.print(_passage(hit))
         if request.explain:
@@ -142,6 +148,8 @@ def _rows(hit: Hit) -> Iterator[tuple[str, str, str, Text]]:
             yield "reranked", "-", "-", Text("not read", "dim")
         else:
             yield "reranked", f"#{hit.reranked.rank}", f"{hit.reranked.score:.3f}", Text("")
+    if hit.relevance is not None:
+        yield "relevance", "", f"{hit.relevance:.3f}", Text("")
     for sentence in hit.sentences:
         place = f"{sentence.document_start}-{sentence.document_end}"
         said = " ".join(hit.text[sentence.start : sentence.end].translate(_CONTROLS).split())

@@ -27,6 +27,9 @@ def run(
     diversity: float = typer.Option(0.0, help="From 0 to 1: how much a hit is put back for being like one before it."),
     join: bool = typer.Option(False, "--join", help="Make one passage of hits that follow each other in a document."),
     group: bool = typer.Option(False, "--group", help="One hit for each document: its best, with its others below."),
+    min_relevance: float = typer.Option(
+        0.0, help="From 0 to 1: hits that are less likely to be relevant are left out."
+    ),
     explain: bool = typer.Option(False, "--explain", help="Show why each hit is there."),
     where: str | None = typer.Option(
         None,
@@ -62,6 +65,7 @@ def run(
         diversity=diversity,
         join=join,
         group=group,
+        min_relevance=min_relevance,
         explain=explain,
         filter=where,
     )
@@ -79,9 +83,15 @@ def run(
         said: dict[str, object] = {"query": query, "hits": [as_object(hit, request) for hit in hits]}
         if reranker is not None:
             said |= {"read": found.read, "late": found.late}
+        if request.min_relevance:
+            said |= {
+                "irrelevant": found.irrelevant,
+                "best_relevance": found.best_relevance,
+                "nothing_relevant": found.nothing_relevant,
+            }
         emit(said | ({"facets": counts} if counts else {}))
     else:
-        show(hits, request)
+        show(replace(found, hits=tuple(hits)), request)
         show_facets(counts)
     if found.late:
         print(

@@ -1,8 +1,9 @@
 """What an index says of itself: which model made its vectors, which legs it has, how its words were analysed."""
 
 import json
+import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from datetime import UTC, datetime
 from typing import Any, Literal, get_args
 
@@ -43,6 +44,27 @@ class Leg:
 
 
 @dataclass(frozen=True, slots=True)
+class Calibration:
+    """How the strengths of some legs become a relevance, fitted on judgements; see `beige.search.relevance`.
+
+    Attributes:
+        weights: what one unit of each leg's strength adds to the log-odds, 0 or more; it holds for just these legs.
+        bias: the log-odds where every strength is 0.
+        pairs: how many pairs of a query and a chunk it was fitted on.
+        relevant: how many of them were judged relevant.
+    """
+
+    weights: Mapping[str, float]
+    bias: float
+    pairs: int
+    relevant: int
+
+    def __post_init__(self) -> None:
+        if not all(0 <= weight < math.inf for weight in self.weights.values()) or not math.isfinite(self.bias):
+            raise ValueError("a calibration needs finite weights of 0 or more and a finite bias")
+
+
+@dataclass(frozen=True, slots=True)
 class Manifest:
     """An index's own description, kept as rows of its database.
 
@@ -60,6 +82,7 @@ class Manifest:
         base: the folder that relative sources are relative to: seen from the index's folder where that lies beneath it,
             so that both can be moved together, else absolute.
         created: when, ISO 8601 in UTC.
+        calibration: how relevance follows from the legs, one a set of legs; none until judgements were fitted.
     """
 
     model: str
@@ -74,6 +97,7 @@ class Manifest:
     average_length: float | None = None
     base: str = ".."
     created: str = field(default_factory=lambda: datetime.now(UTC).isoformat(timespec="seconds"))
+    calibration: tuple[Calibration, ...] = ()
 
     def leg(self, name: str) -> Leg:
         """The leg of this name.
@@ -110,6 +134,7 @@ class Manifest:
         """Each value as JSON, by name."""
         rows = {attribute.name: getattr(self, attribute.name) for attribute in fields(self)}
         rows["legs"] = [{a.name: getattr(leg, a.name) for a in fields(leg)} for leg in self.legs]
+        rows["calibration"] = [asdict(fitted) for fitted in self.calibration]
         return {name: json.dumps(value) for name, value in rows.items()}
 
     @classmethod
@@ -122,6 +147,7 @@ class Manifest:
         try:
             values = {name: json.loads(text) for name, text in rows.items()}
             values["legs"] = tuple(Leg(**leg) for leg in values["legs"])
+            values["calibration"] = tuple(Calibration(**fitted) for fitted in values.get("calibration", ()))
             return cls(**values)
         except (TypeError, ValueError, KeyError) as error:
             raise StoreError(

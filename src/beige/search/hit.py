@@ -79,7 +79,9 @@ class Hit:
         text: the passage.
         media: what kind of document it is.
         legs: rank and score in each leg that was searched.
-        rank: place in the fused order of all candidates, from 1.
+        rank: place in the fused order of all candidates that are relevant enough, from 1.
+        relevance: how likely it has to do with the query, from 0 to 1; None where it cannot be told from the legs that
+            were searched. See `beige.search.relevance`.
         reranked: what the reranker says; None where none was asked for.
         highlights: where the query's words stand in `text`, in reading order, not overlapping.
         sentences: those that say why it was found, in reading order; only where an explanation was asked for.
@@ -95,6 +97,7 @@ class Hit:
     media: str
     legs: Mapping[str, LegScore]
     rank: int
+    relevance: float | None
     reranked: Reranked | None = None
     highlights: tuple[Span, ...] = ()
     sentences: tuple[Sentence, ...] = ()
@@ -111,8 +114,17 @@ class Results:
         hits: best first.
         read: how many candidates the reranker read.
         late: how many more it was to read and did not, for want of time.
+        irrelevant: how many candidates were left out because their relevance is below the least that was asked for.
+        best_relevance: the highest of all candidates; None where there are none, or it cannot be told.
     """
 
     hits: tuple[Hit, ...]
     read: int = 0
     late: int = 0
+    irrelevant: int = 0
+    best_relevance: float | None = None
+
+    @property
+    def nothing_relevant(self) -> bool:
+        """Whether there are no hits only because none is relevant enough."""
+        return not self.hits and self.irrelevant > 0

@@ -32,6 +32,7 @@ class Options(TypedDict, total=False):
     diversity: float
     join: bool
     group: bool
+    min_relevance: float
     explain: bool
     filter: Filter | str | None
 
@@ -52,6 +53,7 @@ class Request:
         diversity: from 0, the order as it is, to 1: how much a hit is put back for being like one before it.
         join: whether chunks that follow each other in a document and are both hits become one passage.
         group: whether the hits of one document become one: its best, with the others in it.
+        min_relevance: the least relevance of a hit, from 0 to 1.
         explain: whether hits say which words each leg found and which sentences say why.
         filter: which chunks may be found: a tree, or an expression as `index.expression` reads it. Whether the index
             has its fields is known when it is searched.
@@ -70,6 +72,7 @@ class Request:
     diversity: float = 0.0
     join: bool = False
     group: bool = False
+    min_relevance: float = 0.0
     explain: bool = False
     filter: Filter | str | None = None
 
@@ -86,8 +89,9 @@ class Request:
             raise UsageError(f"a reranker reads from 0 to {MOST} candidates, not {self.rerank}")
         if self.rerank_within is not None and not 0 < self.rerank_within < math.inf:
             raise UsageError(f"the reranker's deadline must be more than 0 seconds, not {self.rerank_within}")
-        if not 0 <= self.diversity <= 1:
-            raise UsageError(f"diversity must be from 0 to 1, not {self.diversity}")
+        for name in ("diversity", "min_relevance"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise UsageError(f"{name} must be from 0 to 1, not {getattr(self, name)}")
         if self.filter is not None:
             checked(parse(self.filter) if isinstance(self.filter, str) else self.filter)
 

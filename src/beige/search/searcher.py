@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self, Unpack
 
 import numpy as np
+from numpy.typing import NDArray
 
 from beige.documents.chunk import Chunk
 from beige.errors import UsageError
@@ -17,6 +18,7 @@ from beige.search.explanation import Explainer
 from beige.search.folding import Bundle, fold
 from beige.search.fusion import fuse
 from beige.search.hit import Hit, LegScore, Reranked, Results
+from beige.search.relevance import Relevance, relevance
 from beige.search.request import DEPTH, READ, Options, Request
 from beige.search.reranking import Reads, read_in_time
 from beige.search.retrieval import Candidates, Retrieval
@@ -33,12 +35,14 @@ class _Standing:
     Attributes:
         found: what the legs say of n candidates.
         scores: fused, (n,).
+        chances: relevance, (n,); NaN where it cannot be told.
         ranks: in the fused order, by chunk.
         read: what the reranker says, by chunk; None where none was asked for.
     """
 
     found: Candidates
     scores: Floats
+    chances: NDArray[np.float64]
     ranks: Mapping[int, int]
     read: Mapping[int, Reranked] | None
 
@@ -62,6 +66,7 @@ class Searcher:
         self._retrieval = Retrieval(index, embedder)
         self._reranker = reranker
         self._explainer = Explainer(index, embedder)
+        self._relevance = Relevance(index.store)
 
     def search(self, query: str, limit: int = 10, **options: Unpack[Options]) -> list[Hit]:
         """The passages that answer a query best.
@@ -90,9 +95,11 @@ class Searcher:
         depth = self._depth(request)
         found = self._retrieval.candidates(request)
         scores = fuse(request.fusion, found.evidence, request.weights)
+        chances = self._chances(request, found)
+        enough = chances >= request.min_relevance if request.min_relevance else np.ones(len(found.ids), bool)
         folds = request.join or request.group
         pool = len(found.ids) if folds else max(request.limit, depth, DEPTH if request.diversity else 0)
-        passages = self._best(found.ids, scores, pool)
+        passages = self._best(found.ids[enough], scores[enough], pool)
         ranks = {passage.id: rank for rank, passage in enumerate(passages, 1)}
         read: dict[int, Reranked] = {}
         if depth:
@@ -103,9 +110,11 @@ class Searcher:
             passages = self._diverse(passages, worth, request.diversity, len(read) or len(passages))
         bundles = fold(passages, request.limit, join=request.join, group=request.group)
         return Results(
-            tuple(self._hits(request, bundles, _Standing(found, scores, ranks, read if depth else None))),
+            tuple(self._hits(request, bundles, _Standing(found, scores, chances, ranks, read if depth else None))),
             read=len(read),
             late=min(depth, len(ranks)) - len(read),
+            irrelevant=int(np.count_nonzero(~enough)),
+            best_relevance=_chance(chances.max()) if len(chances) else None,
         )
 
     def facet(self, field: str, where: Filter | str | None = None) -> Mapping[str, int]:
@@ -130,6 +139,17 @@ class Searcher:
                 raise UsageError("there is no reranker to read candidates: name one, or leave rerank out")
             return 0
         return READ if request.rerank is None else request.rerank
+
+    def _chances(self, request: Request, found: Candidates) -> NDArray[np.float64]:
+        """The candidates' relevance, (n,); NaN where it cannot be told."""
+        made = self._index.manifest
+        chances = relevance(self._relevance.strengths(found), made.legs, made.calibration)
+        if chances is None and request.min_relevance:
+            raise UsageError(
+                f"relevance cannot be told from {', '.join(found.evidence)}: search a dense leg or bm25 too, "
+                "or leave min_relevance out"
+            )
+        return np.full(len(found.ids), np.nan) if chances is None else chances
 
     def _best(self, ids: Ids, scores: Floats, count: int) -> list[Passage]:
         """The best candidates in order; whoever ties with the last is fetched, so that sources decide."""
@@ -197,6 +217,7 @@ class Searcher:
                     for leg, one in standing.found.evidence.items()
                 },
                 rank=standing.ranks[best.id],
+                relevance=_chance(standing.chances[place]),
                 reranked=None if standing.read is None else standing.read.get(best.id, Reranked()),
                 highlights=explanation.highlights,
                 sentences=explanation.sentences,
@@ -216,3 +237,7 @@ class Searcher:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def _chance(chance: float) -> float | None:
+    return None if np.isnan(chance) else float(chance)

@@ -11,7 +11,6 @@ from beige.index.manifest import Storage
 from beige.index.sqlite_store import SqliteStore
 from beige.index.store import Entry
 from beige.values import Floats, Sparse
-from tests.index.contract import kept_as
 from tests.index.samples import entry, manifest
 
 DIMENSION, CHUNKS = 48, 4
@@ -65,7 +64,7 @@ def test_a_storage_is_changed_without_embedding_and_its_hits_have_exact_scores(
     assert kept().kind == "graph"
     before = len(kept().arrays["graph"])
     with SqliteStore.open(folder, write=True, exact_rows=400) as store, SqliteStore.open(folder) as reader:
-        store.update_manifest(legs=kept_as(store.manifest, storage).legs)
+        store.update_manifest(legs=store.manifest.kept_as(storage).legs)
         assert recall(reader, vectors, queries) >= 0.97  # as it stands
         with pytest.raises(StoreError, match="'legs' is fixed"):
             store.update_manifest(legs=store.manifest.legs[:1])

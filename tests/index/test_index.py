@@ -55,6 +55,20 @@ def test_a_model_whose_files_have_changed_is_refused(here: Path, tmp_path: Path)
         Index.open("index", StandIn(open_checkpoint(folder)))
 
 
+def test_the_storage_of_caches_is_changed_and_outlives_a_rebuild(here: Path, embedder: StandIn) -> None:
+    with Index.open("index", embedder) as index:
+        assert index.manifest.storage == "float32"
+        with pytest.raises(UsageError, match="no storage 'int4'; there are: float32, int8, binary"):
+            index.keep_as("int4")
+        index.keep_as("int8")
+        assert index.manifest.storage == "int8"
+    with Index.anew("index", embedder):
+        pass
+    with Index.open("index") as index:
+        assert index.manifest.storage == "int8"
+        assert [leg.storage for leg in index.manifest.legs] == ["int8", "float32"]
+
+
 def test_another_language_is_refused(here: Path, embedder: StandIn) -> None:
     with Index.open("index", embedder, language="german") as index:
         assert index.analyser.language == "german"

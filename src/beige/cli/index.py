@@ -24,6 +24,11 @@ def run(
     language: str | None = typer.Option(
         None, help="Whose word endings BM25 ignores: english, german, ... Without it the index's own, else english."
     ),
+    storage: str | None = typer.Option(
+        None,
+        help="How vectors are kept for searching from 20,000 chunks on: float32, int8 or binary, smaller and rougher; "
+        "scores stay exact. Without it the index's own, else float32.",
+    ),
     rebuild: bool = typer.Option(
         False, "--rebuild", help="Begin anew; the old index is searched until the new one is whole."
     ),
@@ -48,6 +53,8 @@ def run(
     embedder = Embedder(model or (made.model if made else DEFAULT_MODEL), precision=precision)
     opened = (Index.anew if rebuild else Index.open)(folder, embedder, language=language)
     with opened as target, progress("documents") as bar:
+        if storage:
+            target.keep_as(storage)
         task = bar.add_task("indexing", total=None)
         if not bar.disable:  # how much there is to do is counted while it is done
             threading.Thread(target=lambda: bar.update(task, total=sum(1 for _ in found)), daemon=True).start()

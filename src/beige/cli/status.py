@@ -29,6 +29,7 @@ def run(
             "words": language_of(made.analyser),
             "on disk": f"{status.bytes / 1e6:,.1f} MB",
             "caches": ", ".join(f"{leg} {state}" for leg, state in status.caches.items()),
+            "storage": made.storage,
             "created": made.created,
             "last change": status.changed,
         }

@@ -12,12 +12,12 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Self, cast, get_args
 
 from beige.analyser import DEFAULT_LANGUAGE, Analyser, language_of
 from beige.environment import default_index
 from beige.errors import FingerprintError, StoreError, UsageError
-from beige.index.manifest import Leg, Manifest
+from beige.index.manifest import Leg, Manifest, Storage
 from beige.index.replacement import replacement
 from beige.index.report import Change, Report
 from beige.index.sqlite_store import DATABASE, SqliteStore
@@ -121,7 +121,7 @@ class Index:
         old = manifest_at(home)
         manifest = manifest_of(given, language or (language_of(old.analyser) if old else DEFAULT_LANGUAGE), home)
         with replacement(home) as folder:
-            SqliteStore.create(folder, manifest).close()
+            SqliteStore.create(folder, manifest.kept_as(old.storage) if old else manifest).close()
             with cls(folder, SqliteStore.open(folder), given, home=home) as index:
                 yield index
 
@@ -188,6 +188,29 @@ class Index:
         self.store.reload_manifest()
         report.notices += store.notices
         return report
+
+    def keep_as(self, storage: str) -> None:
+        """Have the caches of the dense legs keep vectors otherwise; nothing is embedded again.
+
+        Graphs are built anew from the database, which takes minutes where there are millions of chunks; searches go on
+        with the old ones meanwhile. Small indexes, which are scanned exactly, stay as they are.
+
+        Args:
+            storage: "float32" (bf16 in a graph), "int8" or "binary".
+
+        Raises:
+            UsageError: there is no such storage.
+            LockedError: another process writes to the index.
+        """
+        if storage not in get_args(Storage):
+            raise UsageError(f"no storage {storage!r}; there are: {', '.join(get_args(Storage))}")
+        legs = self.manifest.kept_as(cast("Storage", storage)).legs
+        if legs == self.manifest.legs:
+            return
+        with SqliteStore.open(self.path, write=True) as store:
+            store.update_manifest(legs=legs)
+        SqliteStore.open(self.path, write=True).close()  # who opens to write rebuilds what is kept otherwise
+        self.store.reload_manifest()
 
     def count(self) -> tuple[int, int]:
         """How many documents and chunks it holds."""

@@ -110,6 +110,17 @@ class Manifest:
                 return leg
         raise StoreError(f"the index has no leg {name!r}; it has {', '.join(leg.name for leg in self.legs)}")
 
+    @property
+    def storage(self) -> Storage:
+        """How the caches of its dense legs keep vectors."""
+        return next((leg.storage for leg in self.legs if leg.kind == "dense"), "float32")
+
+    def kept_as(self, storage: Storage) -> "Manifest":
+        """This manifest with another storage of its dense legs."""
+        return replace(
+            self, legs=tuple(replace(leg, storage=storage) if leg.kind == "dense" else leg for leg in self.legs)
+        )
+
     def changed(self, **changes: Any) -> "Manifest":
         """This manifest with some values replaced.
 
@@ -126,9 +137,7 @@ class Manifest:
 
     def _kept_otherwise(self, legs: Sequence[Leg]) -> bool:
         """Whether these legs differ from the manifest's in their storage only."""
-        return [replace(leg, storage="float32") for leg in legs] == [
-            replace(leg, storage="float32") for leg in self.legs
-        ]
+        return replace(self, legs=tuple(legs)).kept_as("float32").legs == self.kept_as("float32").legs
 
     def to_rows(self) -> dict[str, str]:
         """Each value as JSON, by name."""

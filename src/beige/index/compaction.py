@@ -15,7 +15,7 @@ from beige.errors import StoreError
 from beige.index.database import Change, Reading
 from beige.index.leg_cache import LegCache
 
-_BOUND = 4
+_BOUND = 8
 """Times the rows at which a merge is due, past which writers wait for it: searches read the tail from memory."""
 
 _SHARE = 4
@@ -152,9 +152,11 @@ class Compaction:
         return pending > self._patience and soon
 
     def _grow(self) -> None:
-        """Have the legs prepare for some of what is new, in a short transaction."""
+        """Have the legs prepare for some of what is new."""
+        # Most of it out of the transaction: the database's log cannot begin anew while one reads.
         with self._reading() as reading:
-            self._grown = min(cache.kind.grow(reading) for cache in self._legs.values())
+            steps = [cache.kind.grow(reading) for cache in self._legs.values()]
+        self._grown = min(step() for step in steps)
 
     def _grow_to(self, head: Change) -> None:
         while self._grown < head.added:

@@ -1,6 +1,6 @@
 """How a dense leg is held: a matrix up to some size, a graph above it; scores are exact in both."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -94,11 +94,19 @@ class DenseLeg:
         """The dot product of each of these vectors with the query: (n,)."""
         return similarities(decode_dense(blobs, self._dimension).vectors, query)
 
-    def grow(self, reading: Reading) -> int:
-        """Put some of what is new into the graph."""
-        if self._builder is None or not self._catch_up(self._builder, reading):
-            return reading.head().added
-        return self._added
+    def grow(self, reading: Reading) -> Callable[[], int]:
+        """Read some of what is new; what is returned puts it into the graph."""
+        builder, head = self._builder, reading.head()
+        if builder is None:
+            return lambda: head.added
+        removed, new = self._news(reading)
+
+        def grow() -> int:
+            more = self._take(builder, removed, new)
+            self._removed = head.removed
+            return self._added if more else head.added
+
+        return grow
 
     def write(self, path: Path, reading: Reading, base: Base[DensePart]) -> None:
         """Write a matrix or a graph of all that is stored."""
@@ -113,8 +121,9 @@ class DenseLeg:
             self._write_matrix(path, reading, head)
             return
         self._serves = True
-        while self._catch_up(self._builder, reading):
+        while self._take(self._builder, *self._news(reading)):
             pass
+        self._removed = head.removed
         with CacheWriter(path, GRAPHS[self._storage], head) as file:
             self._builder.save(file.temporary)
             file.adopt("graph")
@@ -137,11 +146,15 @@ class DenseLeg:
             self._added, self._removed = 0, reading.head().removed
             self._serves = base is not None and isinstance(base[0], Graph)
 
-    def _catch_up(self, builder: GraphBuilder, reading: Reading) -> bool:
-        """Bring a slice of what changed into the graph; whether there is more."""
-        builder.remove(np.array(reading.removed(self._removed), np.int64))
-        self._removed = reading.head().removed
-        rows = decode_dense(reading.vectors(self.number, self._added, _SLICE), self._dimension)
+    def _news(self, reading: Reading) -> tuple[Ids, Blobs]:
+        """What was removed since the graph last heard of it, and a slice of what was added."""
+        removed = np.array(reading.removed(self._removed), np.int64)
+        return removed, reading.vectors(self.number, self._added, _SLICE)
+
+    def _take(self, builder: GraphBuilder, removed: Ids, new: Blobs) -> bool:
+        """Bring that into the graph; whether there may be more."""
+        builder.remove(removed)
+        rows = decode_dense(new, self._dimension)
         builder.add(rows.ids, rows.vectors)
         if len(rows.ids):
             self._added = int(rows.ids[-1])

@@ -71,8 +71,12 @@ class Kind(Protocol[P, Q_contra]):
     def scores(self, view: View[P], query: Q_contra, blobs: Blobs) -> Floats:
         """The score of each of these vectors: (n,)."""
 
-    def grow(self, reading: Reading) -> int:
-        """Prepare for the next `write`, for some of the new chunks; returns the last one that is prepared for."""
+    def grow(self, reading: Reading) -> Callable[[], int]:
+        """Read some of the new chunks, to prepare for the next `write`.
+
+        Returns:
+            What prepares, once the transaction is over; it gives the last chunk that is prepared for.
+        """
 
     def write(self, path: Path, reading: Reading, base: Base[P]) -> None:
         """Write a cache of all that the transaction sees."""

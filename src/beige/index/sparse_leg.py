@@ -1,6 +1,6 @@
 """How a sparse leg is held: postings by id, with the IDF of the chunks that are alive."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -80,9 +80,10 @@ class SparseLeg:
         """The score of each of these vectors: (n,), 0 where it shares no id with the query."""
         return postings.row_scores(decode_sparse(blobs), query, self._weights(view, query)).astype(np.float32)
 
-    def grow(self, reading: Reading) -> int:
+    def grow(self, reading: Reading) -> Callable[[], int]:
         """Nothing to prepare: `write` adds to the postings that stand."""
-        return reading.head().added
+        added = reading.head().added
+        return lambda: added
 
     def write(self, path: Path, reading: Reading, base: Base[Postings]) -> None:
         """Write the postings of all that is stored, from those that stand and what changed since."""

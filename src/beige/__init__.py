@@ -18,12 +18,14 @@ _HOMES = {
     "Reranker": "reranker",
     "Searcher": "search",
     "Sparse": "values",
+    "Text": "documents.text",
 }
 """Each public name and the module that defines it."""
 
 __all__ = ["__version__", *sorted(_HOMES)]  # noqa: PLE0604  # the keys are strings
 
 if TYPE_CHECKING:
+    from beige.documents.text import Text as Text
     from beige.embedder import Embedder as Embedder
     from beige.errors import BeigeError as BeigeError
     from beige.index import Index as Index

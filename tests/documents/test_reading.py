@@ -3,13 +3,15 @@ import os
 import subprocess
 import sys
 import textwrap
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from beige.documents import reading
 from beige.documents.chunk import Document, Failure
-from beige.documents.reading import Recipe, document_from_text, read
+from beige.documents.reading import Recipe, document_of, read
+from beige.documents.text import Text
 from beige.documents.walk import Found, find
 from tests.documents import files
 
@@ -197,13 +199,16 @@ def test_a_reason_is_one_line_of_reasonable_length() -> None:
 
 def test_a_text_at_hand(recipe: Recipe) -> None:
     text = "# Wing\n\nheat \ud800 flow"
-    made = document_from_text("api:1", text, recipe, title="Engine", media="markdown", fields={"year": 3}, modified=5.0)
+    given = Text("api:1", text, title="Engine", media="markdown", fields={"year": 3})
+    made = document_of(given, recipe, 5.0)
     (chunk,) = made.chunks
     assert chunk.text == "# Wing\n\nheat \ufffd flow"
     assert chunk.locator.headings == ("Engine", "Wing")
     assert (made.source, made.media, made.fields, made.modified) == ("api:1", "markdown", {"year": 3}, 5.0)
-    again = document_from_text("api:1", text, recipe, title="Engine", media="markdown", fields={"year": 4})
-    assert again.digest != made.digest
+    assert made.given
+    assert document_of(replace(given, modified=4.0), recipe, 5.0).modified == 4.0
+    for change in ({"fields": {"year": 4}}, {"title": ""}, {"text": "other"}, {"media": "text"}):
+        assert document_of(replace(given, **change), recipe, 5.0).digest != made.digest
 
 
 def test_a_text_of_ten_megabytes_on_one_line(recipe: Recipe, tmp_path: Path) -> None:

@@ -108,3 +108,15 @@ def replaced(one: Entry, media: str, modified: float) -> Entry:
     return Entry(
         replace(one.document, media=media, modified=modified, settled="#a" in one.document.source), one.vectors
     )
+
+
+def test_an_index_from_before_times_to_live_keeps_its_documents(tmp_path: Path, database: sqlite3.Connection) -> None:
+    database.execute("DROP INDEX document_expires")
+    for column in ("given", "expires"):
+        database.execute(f"ALTER TABLE document DROP COLUMN {column}")
+    database.execute(f"PRAGMA user_version = {schema.MIGRATIONS.index(schema._given_and_expires)}")
+    plain = PlainStore()
+    plain.upsert([entry("a", 1, chunks=2)])
+    with SqliteStore.open(tmp_path / "index", write=True) as store:
+        check_equal(store, plain)
+        assert [(stored.given, stored.expires) for stored in store.documents()] == [(False, None)]

@@ -175,6 +175,38 @@ def test_a_sample_depends_on_what_is_stored_and_not_on_how_it_came_there(backend
                 one.sample(leg, 5)
 
 
+def test_what_has_expired_is_in_no_answer(store: Store) -> None:
+    plain = PlainStore()
+    for number, name in enumerate("abcdefgh"):
+        one = entry(name, number, chunks=4)
+        when = {0: None, 1: 4e9, 2: 1.0, 3: 2.0}[number % 4]
+        store.upsert([Entry(replace(one.document, expires=when), one.vectors)])
+        if number % 4 < 2:
+            plain.upsert([one])
+    check_equal(store, plain)
+    assert {source: s.expires for source, s in store.stored(list("abcdefgh")).items()} == {
+        "a": None, "b": 4e9, "e": None, "f": 4e9,
+    }  # fmt: skip
+    store.expire(["b", "nowhere"], None)
+    store.expire(["e", "f"], 5.0)
+    plain.delete(["e", "f"])
+    check_equal(store, plain)
+    assert {source: s.expires for source, s in store.stored(["a", "b", "f"]).items()} == {"a": None, "b": None}
+    ids = store.top("dense", QUERIES["dense"][0], 100).ids
+    store.expire(["a"], 5.0)
+    gone = [p.source == "b" for p in store.fetch(ids)]
+    assert gone == [True] * 4
+    assert np.isnan(store.scores("dense", QUERIES["dense"][0], ids)).sum() == 4
+
+
+def test_given_documents_are_told_from_files(store: Store) -> None:
+    one, two = entry("one", 1, chunks=2), entry("two", 2, chunks=1)
+    store.upsert([one, Entry(replace(two.document, given=True), two.vectors)])
+    assert {s.source: s.given for s in store.documents()} == {"one": False, "two": True}
+    ids = store.top("dense", QUERIES["dense"][0], 10).ids
+    assert {p.source: p.given for p in store.fetch(ids)} == {"one": False, "two": True}
+
+
 def test_documents_are_listed_by_prefix(store: Store) -> None:
     names = ["", "a", "a/b", "a/b#1", "a/b#2", "a/c", "ab", "b", "é", "\U0001f600", "\uffff"]
     store.upsert([entry(name, seed) for seed, name in enumerate(names)])

@@ -19,6 +19,8 @@ EXAMPLES = {
     "embed": "beige embed lines.txt --output vectors.npy",
     "rerank": "beige rerank 'how fast is light?' passages.txt --limit 3",
     "index": "beige index docs/ README.md",
+    "add": "beige add --source notes/lift --field floor=3 --ttl 7d < lift.txt",
+    "delete": "beige delete notes/lift",
     "search": "beige search 'how are files parsed?' --limit 5",
     "status": "beige status --json",
     "doctor": "beige doctor",

@@ -94,10 +94,11 @@ def show(found: Results, request: Request) -> None:
 
 def _heading(hit: Hit) -> Text:
     file = Path(hit.source.rpartition("#")[0] if hit.media == "record" else hit.source).absolute()
+    link = None if hit.given else f"file://{quote(str(file))}"
     line = Text.assemble(
         (f"{hit.score:.3f}", "bold green"),
         "  ",
-        ((hit.source + _place(hit)).translate(_CONTROLS), Style(bold=True, link=f"file://{quote(str(file))}")),
+        ((hit.source + _place(hit)).translate(_CONTROLS), Style(bold=True, link=link)),
     )
     if hit.locator.headings:
         line.append("  " + " › ".join(hit.locator.headings).translate(_CONTROLS), "dim")

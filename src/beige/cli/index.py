@@ -1,29 +1,26 @@
 """`beige index`: bring an index up to date with files and folders."""
 
-import sys
 import threading
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import typer
 
-from beige.cli._terminal import Json, Where, emit, progress
+from beige.cli._terminal import Json, Where, progress
+from beige.cli._writing import Language, Model, Precision, Ttl, Verbose, open_index, show
 
 if TYPE_CHECKING:
-    from beige.index.report import Change, Report
+    from beige.index.report import Change
 
 
 def run(
     paths: list[str] = typer.Argument(metavar="PATH", help="Files and folders."),
     *,
     index: str | None = Where,
-    model: str | None = typer.Option(
-        None, help="A name from `beige models`, or a folder. Without it the index's own, else bge-small-en-v1.5."
-    ),
-    precision: str = typer.Option("auto", help="fp32, bf16, int8, or auto: the fastest that keeps the vectors."),
-    language: str | None = typer.Option(
-        None, help="Whose word endings BM25 ignores: english, german, ... Without it the index's own, else english."
-    ),
+    model: str | None = Model,
+    precision: str = Precision,
+    language: str | None = Language,
+    ttl: str | None = Ttl,
     storage: str | None = typer.Option(
         None,
         help="How vectors are kept for searching from 20,000 chunks on: float32, int8 or binary, smaller and rougher; "
@@ -32,7 +29,7 @@ def run(
     rebuild: bool = typer.Option(
         False, "--rebuild", help="Begin anew; the old index is searched until the new one is whole."
     ),
-    verbose: bool = typer.Option(False, "--verbose", "-v", help="Print each source on stderr once it is committed."),
+    verbose: bool = Verbose,
     as_json: bool = Json,
 ) -> None:
     """Index documents: text, Markdown, HTML, PDF, Office, e-mail, code, records.
@@ -43,15 +40,13 @@ def run(
     Ctrl-C loses nothing that was committed.
     """
     from beige.documents.walk import find, from_here
-    from beige.embedder import DEFAULT_MODEL, Embedder
     from beige.environment import default_index
-    from beige.index import Index, manifest_at
+    from beige.index.lease import lease
 
     folder = Path(index or default_index())
     found = find(paths, folder)  # a misspelt path is said before the model is loaded
-    made = manifest_at(folder)
-    embedder = Embedder(model or (made.model if made else DEFAULT_MODEL), precision=precision)
-    opened = (Index.anew if rebuild else Index.open)(folder, embedder, language=language)
+    lease(ttl, 0)  # a time that is none too
+    opened = open_index(folder, model, precision, language, rebuild=rebuild)
     with opened as target, progress("documents") as bar:
         if storage:
             target.keep_as(storage)
@@ -64,32 +59,6 @@ def run(
             if verbose and change.kind in ("added", "updated"):
                 bar.console.print(from_here(change.source, target.base), markup=False, soft_wrap=True)
 
-        report = target.add(*paths, tell=tell)
+        report = target.add(*paths, ttl=ttl, tell=tell)
         base = target.base
-    _remark(report, base)
-    if as_json:
-        emit(
-            {
-                "documents": report.documents,
-                "chunks": report.chunks,
-                "tokens": report.tokens,
-                "seconds": round(report.seconds, 3),
-            }
-        )
-    else:
-        counts = ", ".join(f"{count:,} {kind}" for kind, count in report.documents.items() if count) or "no documents"
-        pace = f"{report.tokens / report.seconds:,.0f} tokens/s" if report.tokens else "nothing to embed"
-        typer.echo(f"{folder}: {counts} in {report.seconds:.1f} s ({report.chunks:,} chunks, {pace})")
-    if report.failures:
-        raise typer.Exit(1)
-
-
-def _remark(report: "Report", base: str) -> None:
-    from beige.documents.walk import from_here
-
-    for failure in report.failures:
-        print(f"beige: {from_here(failure.source, base)} was not indexed: {failure.reason}", file=sys.stderr)
-    if report.cut:
-        print(f"beige: {report.cut} chunks were longer than the model reads and were cut", file=sys.stderr)
-    for notice in report.notices:
-        print(f"beige: {notice}", file=sys.stderr)
+    show(report, folder, base, as_json=as_json)

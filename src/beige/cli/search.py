@@ -118,4 +118,4 @@ def _from_here(hit: "Hit", base: str) -> "Hit":
     from beige.documents.walk import from_here
 
     others = tuple(_from_here(other, base) for other in hit.others)
-    return replace(hit, source=from_here(hit.source, base), others=others)
+    return replace(hit, source=hit.source if hit.given else from_here(hit.source, base), others=others)

@@ -59,10 +59,11 @@ class Chunk:
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """One file or record, read and split.
+    """One file, record or text, read and split.
 
     Attributes:
-        source: the name shown in hits: the path as given on the command line, or path#record.
+        source: the name shown in hits: the path as given on the command line, path#record, or the name that a text was
+            given.
         chunks: its passages in reading order.
         digest: hex sha256 of the bytes that were read (of the record's fields, for records).
         size: bytes on disk.
@@ -71,6 +72,8 @@ class Document:
         fields: what filters and facets can name.
         language: of its text, ISO 639-1; empty where it is not known.
         settled: whether its whole file is stored as it was at that time, so that it need not be read again until then.
+        given: whether it was given as a text with a name, and not read from a file: no run over paths removes it.
+        expires: seconds since the epoch from which on it is not found any more; None for never.
     """
 
     source: str
@@ -82,6 +85,8 @@ class Document:
     fields: Fields = field(default_factory=dict)
     language: str = ""
     settled: bool = True
+    given: bool = False
+    expires: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,11 +10,12 @@ from pathlib import Path
 from typing import BinaryIO
 
 from beige.documents import formats, parsers
-from beige.documents.chunk import OWN_TEXT, Document, Failure, Fields
+from beige.documents.chunk import OWN_TEXT, Document, Failure
 from beige.documents.content import Content, Heading, storable
 from beige.documents.prose import outline
-from beige.documents.records import Broken, Names, NoRecordsError
+from beige.documents.records import Broken, Names, NoRecordsError, plain
 from beige.documents.splitter import Splitter
+from beige.documents.text import Text
 from beige.documents.walk import Found
 from beige.errors import InputError
 
@@ -53,39 +54,28 @@ def failure(source: str, reason: object) -> Failure:
     return Failure(source, line if len(line) <= _REASON else line[: _REASON - 1] + "…")
 
 
-def document_from_text(
-    source: str,
-    text: str,
-    recipe: Recipe,
-    *,
-    title: str = "",
-    media: str = "text",
-    fields: Fields | None = None,
-    modified: float = 0.0,
-) -> Document:
-    """A document of a text that is at hand, as a program gives it.
+def document_of(given: Text, recipe: Recipe, now: float) -> Document:
+    """The document of a text.
 
     Args:
-        source: its name in hits.
-        text: what is searched; lone surrogates and NULs become U+FFFD.
-        recipe: how it is split.
-        title: stands above every chunk.
-        media: "markdown" finds headings, "code" splits as code, any other is prose.
-        fields: what filters can name.
-        modified: seconds since the epoch.
+        given: the text with its name.
+        recipe: how it is split; the text says itself what its fields are.
+        now: when it changed, in seconds since the epoch, unless the text says so.
     """
-    text = storable(text)
-    content = outline(text) if media == "markdown" else Content(text)
-    if title := " ".join(storable(title).split()):
+    text = storable(given.text)
+    content = outline(text) if given.media == "markdown" else Content(text)
+    if title := " ".join(storable(given.title).split()):
         content = Content(text, (Heading(0, 0, 0, title), *content.headings), content.pages, content.solid)
+    fields = {storable(name): held for name, value in given.fields.items() if (held := plain(value)) is not None}
     return Document(
-        source=source,
-        chunks=recipe.splitter.split(content, code=media == "code"),
-        digest=_digest(content, fields or {}),
+        source=given.source,
+        chunks=recipe.splitter.split(content, code=given.media == "code"),
+        digest=_digest(content, fields, given.media),
         size=len(text.encode()),
-        modified=modified,
-        media=media,
-        fields=dict(fields or {}),
+        modified=now if given.modified is None else given.modified,
+        media=given.media,
+        fields=fields,
+        given=True,
     )
 
 
@@ -163,6 +153,6 @@ def _same(before: os.stat_result, after: os.stat_result) -> bool:
     return (before.st_size, before.st_mtime_ns) == (after.st_size, after.st_mtime_ns)
 
 
-def _digest(content: Content, fields: Mapping[str, object]) -> str:
+def _digest(content: Content, fields: Mapping[str, object], *more: str) -> str:
     titles = [heading.title for heading in content.headings]
-    return hashlib.sha256(json.dumps([titles, content.text, fields], sort_keys=True).encode()).hexdigest()
+    return hashlib.sha256(json.dumps([titles, content.text, fields, *more], sort_keys=True).encode()).hexdigest()

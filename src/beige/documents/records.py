@@ -51,14 +51,23 @@ _TITLE = 300
 Read = Callable[[BinaryIO, Names], Iterator[Record | Broken]]
 
 
-def json_lines(file: BinaryIO, names: Names) -> Iterator[Record | Broken]:
-    """One JSON object a line, read as a stream; a line that is none is named by its number and the rest goes on."""
+def json_lines(file: Iterable[bytes], names: Names, *, numbered: bool = True) -> Iterator[Record | Broken]:
+    """One JSON object a line, read as a stream; a line that is none is named by its number and the rest goes on.
+
+    Args:
+        file: the lines.
+        names: which fields are text, title and id.
+        numbered: whether a record without an id is named by its line; else it is broken.
+    """
     for number, line in enumerate(file, 1):
         data = line.removeprefix(b"\xef\xbb\xbf") if number == 1 else line
         if not data.strip():
             continue
         try:
-            yield _record(_parse(data.decode("utf-8")), str(number), names)
+            record = _record(_parse(data.decode("utf-8")), str(number) if numbered else "", names)
+            if not numbered and not record.name.strip():
+                raise InputError(f"the record has no name: it needs one of the fields {', '.join(names.id)}")
+            yield record
         except UnicodeDecodeError:
             yield Broken(number, "the line is not UTF-8")
         except InputError as error:
@@ -154,7 +163,7 @@ def _record(value: Any, number: str, names: Names) -> Record:
     fields = {
         storable(key): held
         for key, item in value.items()
-        if key not in (text_name, title_name, id_name) and (held := _plain(item)) is not None
+        if key not in (text_name, title_name, id_name) and (held := plain(item)) is not None
     }
     title = _text(value, title_name).strip()
     text = _text(value, text_name)
@@ -166,7 +175,7 @@ def _record(value: Any, number: str, names: Names) -> Record:
     return Record(name, Content(text, (Heading(0, 0, 1, " ".join(title.split())),) if title else ()), fields)
 
 
-def _plain(item: Any) -> Plain | list[Plain] | None:
+def plain(item: Any) -> Plain | list[Plain] | None:
     """A value that filters can compare; of a list those of its values. None where there is none."""
     if isinstance(item, list):
         return [storable(each) if isinstance(each, str) else each for each in item if isinstance(each, Plain)] or None

@@ -4,6 +4,7 @@ import errno
 import os
 import sqlite3
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -135,7 +136,7 @@ class Pool:
             connection = connect(self._path, write=False)
         try:
             connection.execute("BEGIN")
-            yield Reading(connection)
+            yield Reading(connection, time.time())
         finally:
             connection.rollback()
             with self._lock:

@@ -1,10 +1,12 @@
 """The truth: documents, chunks and vectors in SQLite, and the log of what changed."""
 
 import json
+import math
 import sqlite3
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -43,11 +45,24 @@ def _json(value: object) -> str:
     return json.dumps(value, ensure_ascii=True, separators=(",", ":"))
 
 
-class Reading:
-    """Questions to the database; within a transaction their answers agree with each other."""
+_STORED = "SELECT source, digest, size, modified, chunks, settled, given, expires FROM document"
+_ALIVE = "(expires IS NULL OR expires > ?)"
 
-    def __init__(self, connection: sqlite3.Connection) -> None:
+
+class Reading:
+    """Questions to the database; within a transaction their answers agree with each other.
+
+    What has expired is not among passages, documents and their count. It still is among the vectors and the changes,
+    which tell how the database differs from a cache.
+
+    Args:
+        connection: in a transaction.
+        now: seconds since the epoch.
+    """
+
+    def __init__(self, connection: sqlite3.Connection, now: float) -> None:
         self._connection = connection
+        self._now = now
 
     def restart(self) -> None:
         """Leave the past: what is read from now on sees what has been committed by now."""
@@ -97,6 +112,21 @@ class Reading:
             (count,),
         ).fetchall()
 
+    def expired(self) -> Ids:
+        """Chunks of documents that have expired and that no writer has removed yet, ascending."""
+        found = self._connection.execute(
+            "SELECT chunk.id FROM document JOIN chunk ON document = document.id WHERE expires <= ? ORDER BY chunk.id",
+            (self._now,),
+        ).fetchall()
+        return np.array([row[0] for row in found], np.int64)
+
+    def overdue(self) -> list[str]:
+        """Some documents that have expired and that no writer has removed yet; none where there are no more."""
+        found = self._connection.execute(
+            "SELECT source FROM document WHERE expires <= ? LIMIT ?", (self._now, PAGE_ROWS)
+        )
+        return [text(row[0]) for row in found]
+
     def places(self, ids: Ids) -> dict[int, tuple[bytes, int]]:
         """Source and position of each of these chunks: the order in which ties break."""
         return {
@@ -127,12 +157,13 @@ class Reading:
                 media=row[10],
                 fields=json.loads(row[11]),
                 language=row[12],
+                given=bool(row[13]),
             )
             for row in self._connection.execute(
                 'SELECT chunk.id, source, position, text, start, "end", line_start, line_end, page, headings, media, '
-                "fields, language FROM chunk JOIN document ON document.id = document "
-                "WHERE chunk.id IN (SELECT value FROM json_each(?))",
-                (json.dumps(ids.tolist()),),
+                "fields, language, given FROM chunk JOIN document ON document.id = document "
+                f"WHERE chunk.id IN (SELECT value FROM json_each(?)) AND {_ALIVE}",
+                (json.dumps(ids.tolist()), self._now),
             )
         }
         return [found[chunk] for chunk in ids.tolist() if chunk in found]
@@ -156,11 +187,21 @@ class Reading:
         lower = begins if after is None else blob(after) + b"\x00"
         passing = of_document(where, lookup=True)
         found = self._connection.execute(
-            "SELECT source, digest, size, modified, chunks, settled FROM document WHERE source >= ? AND source < ? "
-            f"AND {passing.sql} ORDER BY source LIMIT ?",
-            (lower, begins + b"\xff", *passing.parameters, PAGE_ROWS),
+            f"{_STORED} WHERE source >= ? AND source < ? AND {_ALIVE} AND {passing.sql} ORDER BY source LIMIT ?",
+            (lower, begins + b"\xff", self._now, *passing.parameters, PAGE_ROWS),
         )
-        return [Stored(text(row[0]), row[1], row[2], row[3], row[4], bool(row[5])) for row in found]
+        return [_stored(row) for row in found]
+
+    def stored(self, sources: Sequence[str]) -> list[Stored]:
+        """Those of these documents that are stored, in no order."""
+        found: list[Stored] = []
+        for start in range(0, len(sources), PAGE_ROWS):
+            page = [blob(source) for source in sources[start : start + PAGE_ROWS]]
+            rows = self._connection.execute(
+                f"{_STORED} WHERE source IN ({','.join('?' * len(page))}) AND {_ALIVE}", (*page, self._now)
+            )
+            found += (_stored(row) for row in rows)
+        return found
 
     def passing(self, where: Filter, after: int = 0) -> Ids:
         """The chunks with ids above `after` that a filter lets through, ascending."""
@@ -182,7 +223,7 @@ class Reading:
         """
         if field in OF_CHUNKS:
             return self._facet_of_chunks(field, where)
-        passing = of_document(where)
+        passing = of_document(where) + Clause(f"AND {_ALIVE}", (self._now,))
         if field == "type":  # the facts also have the endings of files
             clause = Clause("SELECT media, count(*) FROM document WHERE") + passing + "GROUP BY media"
         else:
@@ -196,7 +237,7 @@ class Reading:
         return {value if isinstance(value, str) else text(value): count for value, count in found}
 
     def _facet_of_chunks(self, field: str, where: Filter | None) -> dict[str, int]:
-        passing = Clause("1") if where is None else of_chunk(where)
+        passing = (Clause("1") if where is None else of_chunk(where)) + Clause(f"AND {_ALIVE}", (self._now,))
         column = {"page": "page", "heading": "headings"}[field]
         found = self._connection.execute(
             f"SELECT DISTINCT document, {column} FROM document JOIN chunk ON chunk.document = document.id "
@@ -235,7 +276,9 @@ class Reading:
 
     def count(self) -> tuple[int, int]:
         """How many documents and chunks are stored."""
-        documents, chunks = self._connection.execute("SELECT count(*), ifnull(sum(chunks), 0) FROM document").fetchone()
+        documents, chunks = self._connection.execute(
+            f"SELECT count(*), ifnull(sum(chunks), 0) FROM document WHERE {_ALIVE}", (self._now,)
+        ).fetchone()
         return documents, chunks
 
 
@@ -248,7 +291,7 @@ class Writing(Reading):
     """
 
     def __init__(self, connection: sqlite3.Connection, dimensions: Sequence[int | None] = ()) -> None:
-        super().__init__(connection)
+        super().__init__(connection, -math.inf)  # whoever writes sees all that is there
         self._dimensions = dimensions
         self._next = 1 + self._sequence("chunk")
         self._totals: dict[int, tuple[int, NDArray[np.float64]]] = {}  # by leg, once this transaction changes them
@@ -288,8 +331,9 @@ class Writing(Reading):
         """
         fields = _json(dict(document.fields))
         number = self._connection.execute(
-            "INSERT INTO document (source, digest, size, modified, media, fields, chunks, language, settled) "
-            "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            "INSERT INTO document "
+            "(source, digest, size, modified, media, fields, chunks, language, settled, given, expires) "
+            "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             (
                 blob(document.source),
                 document.digest,
@@ -300,6 +344,8 @@ class Writing(Reading):
                 len(document.chunks),
                 document.language,
                 document.settled,
+                document.given,
+                document.expires,
             ),
         ).lastrowid
         assert number is not None
@@ -335,6 +381,12 @@ class Writing(Reading):
             self._connection.executemany(f"INSERT INTO {leg_table(leg)} VALUES (?, ?)", enumerate(blobs, start=first))
             self._add_up(leg, blobs, 1)
 
+    def expire(self, sources: Sequence[str], when: float | None) -> None:
+        """Set from when on these documents are not found any more, in seconds since the epoch; None for never."""
+        self._connection.executemany(
+            "UPDATE document SET expires = ? WHERE source = ?", ((when, blob(source)) for source in sources)
+        )
+
     def _add_up(self, number: int, blobs: Sequence[bytes], sign: int) -> None:
         """Keep the sum of a dense leg's vectors.
 
@@ -364,6 +416,11 @@ class Writing(Reading):
         """Drop what nobody needs who starts from this change or a later one."""
         self._connection.execute("DELETE FROM change WHERE number < ?", (before.number,))
         self._connection.execute("DELETE FROM removal WHERE number <= ?", (before.removed,))
+
+
+def _stored(row: Sequence[Any]) -> Stored:
+    source, digest, size, modified, chunks, settled, given, expires = row
+    return Stored(text(source), digest, size, modified, chunks, bool(settled), bool(given), expires)
 
 
 def paged(read: Callable[[str | None], list[Stored]]) -> Iterator[Stored]:

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from beige.documents.chunk import Document, Failure
 from beige.documents.walk import Found, source_of
+from beige.index.lease import KEEP, Lease
 from beige.index.report import Change
 from beige.index.store import Store, Stored
 
@@ -22,18 +23,44 @@ YOUNG = 2.0
 Step = tuple[Document | None, Change]
 """A document to store and what that is called; without a document, what to remove ("removed") or only to tell."""
 
+PAGE = 1000
+"""Documents whose time of expiry is changed in one transaction."""
+
+
+_KEPT = ("size", "modified", "settled", "given", "expires")
+"""What is stored of a document and can change while its content does not."""
+
+
+def step(document: Document, stored: Stored | None, lease: Lease) -> Step:
+    """What to do for a document that was read or given.
+
+    Args:
+        document: as it is now.
+        stored: as it is stored; None where it is not.
+        lease: until when it is found.
+    """
+    document = replace(document, expires=lease.expires(stored))
+    if stored is None:
+        return document, Change("added", document.source)
+    if stored.digest != document.digest:
+        return document, Change("updated", document.source)
+    same = all(getattr(stored, name) == getattr(document, name) for name in _KEPT)
+    return None if same else document, Change("unchanged", document.source)
+
 
 class Files:
     """The files of one run.
 
     Args:
-        store: what is stored; only read.
+        store: what is stored; only times of expiry are changed in here.
         base: the folder that relative sources are relative to.
+        lease: until when the documents are found.
     """
 
-    def __init__(self, store: Store, base: str) -> None:
+    def __init__(self, store: Store, base: str, lease: Lease = KEEP) -> None:
         self._store = store
         self._base = base
+        self._lease = lease
         self._settled = time.time() - YOUNG
         self._seen: set[str] = set()
         self._failed: set[str] = set()
@@ -44,17 +71,30 @@ class Files:
         self, found: Iterable[Found | Failure], unchanged: Callable[[Change], None]
     ) -> Iterator[Found | Failure]:
         """The files that are not stored as they are now; of the others each document is told to be unchanged."""
+        leased: list[str] = []  # unchanged but for the time of their expiry
         for file in found:
             self._seen.add(file.source)
             if isinstance(file, Found):
                 stored = list(self._stored(file.source))
                 if {(s.size, s.modified) for s in stored if s.settled} == {(file.size, file.modified)}:
                     for s in stored:
-                        unchanged(Change("unchanged", s.source))
+                        if self._lease.expires(s) != s.expires:
+                            leased.append(s.source)
+                        else:
+                            unchanged(Change("unchanged", s.source))
+                    if len(leased) >= PAGE:
+                        self._renew(leased, unchanged)
                     continue
                 if stored:
                     self._before[file.source] = {s.source for s in stored}
             yield file
+        self._renew(leased, unchanged)
+
+    def _renew(self, leased: list[str], unchanged: Callable[[Change], None]) -> None:
+        self._store.expire(leased, self._lease.until)
+        for source in leased:
+            unchanged(Change("unchanged", source))
+        leased.clear()
 
     def steps(self, items: Iterable[Document | Failure]) -> Iterator[Step]:
         """What to do for each document that was read, and at the end for the records that its file no longer has."""
@@ -90,7 +130,8 @@ class Files:
         for stored in self._store.documents():
             source = self._absolute(stored.source)
             if (
-                self._file_of(stored.source) not in self._seen
+                not stored.given
+                and self._file_of(stored.source) not in self._seen
                 and beneath(source, roots)
                 and not beneath(source, failed)
             ):
@@ -98,22 +139,17 @@ class Files:
 
     def _step(self, document: Document, *, whole: bool) -> Step:
         document = replace(document, settled=whole and document.modified < self._settled)
-        stored = next((s for s in self._stored(document.source) if s.source == document.source), None)
-        if stored is None:
-            return document, Change("added", document.source)
-        if stored.digest != document.digest:
-            return document, Change("updated", document.source)
-        same = (stored.size, stored.modified, stored.settled) == (document.size, document.modified, document.settled)
-        return None if same else document, Change("unchanged", document.source)
+        return step(document, self._store.stored([document.source]).get(document.source), self._lease)
 
     def _absolute(self, source: str) -> str:
         return posixpath.normpath(posixpath.join(self._base, source))
 
     def _stored(self, file: str) -> Iterator[Stored]:
-        """What is stored of a file: its document, or its records."""
+        """What is stored of a file: its document, or its records; not what was given a name like theirs."""
         for stored in self._store.documents(file):
             if stored.source == file or stored.source.startswith(f"{file}#"):
-                yield stored
+                if not stored.given:
+                    yield stored
             elif stored.source > f"{file}#":
                 return
 

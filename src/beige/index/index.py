@@ -6,21 +6,28 @@ become vectors the pipeline's, how a query becomes hits `beige.search`'s.
 
 import os
 import threading
-from collections.abc import Callable, Iterator, Mapping
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import cached_property
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Self, cast, get_args
 
 from beige.analyser import DEFAULT_LANGUAGE, Analyser, language_of
+from beige.documents.chunk import Failure
+from beige.documents.text import Text
 from beige.environment import default_index
 from beige.errors import FingerprintError, StoreError, UsageError
+from beige.index.lease import lease
 from beige.index.manifest import Leg, Manifest, Storage
+from beige.index.removal import remove
 from beige.index.replacement import replacement
 from beige.index.report import Change, Report
 from beige.index.sqlite_store import DATABASE, SqliteStore
+from beige.models.layout import TOKENIZER
 
 if TYPE_CHECKING:
     from beige.embedder import Embedder
@@ -164,27 +171,44 @@ class Index:
             )
         return analyser
 
-    def add(self, *paths: str | Path, tell: Callable[[Change], None] | None = None) -> Report:
-        """Bring the index up to date with the files at and beneath the paths.
+    def add(
+        self,
+        *what: str | Path | Text | Iterable[Text | Failure],
+        ttl: str | float | timedelta | None = None,
+        tell: Callable[[Change], None] | None = None,
+    ) -> Report:
+        """Bring the index up to date with the files at and beneath paths, and with texts that have names.
 
         Unchanged files are not read again, changed ones replaced, those that vanished from beneath the paths removed;
-        a file that cannot be read keeps its last version. What was told is durable, also if this is interrupted.
+        a file that cannot be read keeps its last version. A text replaces what has its name; no run over paths removes
+        it. What was told is durable, also if this is interrupted.
 
         Args:
-            paths: files and folders.
+            what: files and folders; texts, or iterables of them, which are taken as they are needed.
+            ttl: how long all these documents are found, from now on: seconds, a `timedelta`, "30d" (s, m, h, d, w) or
+                "never". Without it each keeps the time that it has, and a new one has none.
             tell: called with each change once it is durable, from one thread at a time.
 
         Raises:
-            InputError: a path does not exist.
+            InputError: a path does not exist, or something is neither a path nor a text.
+            UsageError: the time to live is none.
             LockedError: another process writes to the index.
             FingerprintError: the model has changed since the index was made.
         """
+        from beige.index.origins import FromPaths, FromTexts, Origin, Terms
         from beige.index.pipeline import Pipeline
 
-        analyser, embedder = self.analyser, self.embedder
+        analyser, embedder, now = self.analyser, self.embedder, time.time()
+        terms = Terms(embedder.checkpoint.path / TOKENIZER, self.manifest.chunk_tokens, lease(ttl, now), now)
+        paths = [item for item in what if isinstance(item, str | Path)]
+        texts = chain.from_iterable(
+            [item] if isinstance(item, Text) else item for item in what if not isinstance(item, str | Path)
+        )
         with SqliteStore.open(self.path, write=True) as store:
-            pipeline = Pipeline(store, embedder, analyser, self.base, tell or (lambda change: None))
-            report = pipeline.run(paths, self._home)
+            origins: list[Origin] = [FromTexts(texts, store, terms)]
+            if paths:
+                origins.insert(0, FromPaths(paths, self._home, store, self.base, terms))
+            report = Pipeline(store, embedder, analyser, tell or (lambda change: None)).run(origins)
         self.store.reload_manifest()
         report.notices += store.notices
         return report
@@ -211,6 +235,34 @@ class Index:
             store.update_manifest(legs=legs)
         SqliteStore.open(self.path, write=True).close()  # who opens to write rebuilds what is kept otherwise
         self.store.reload_manifest()
+
+    def delete(
+        self,
+        *sources: str,
+        prefix: bool = False,
+        from_here: bool = False,
+        tell: Callable[[Change], None] | None = None,
+    ) -> Report:
+        """Remove documents; the model is not needed for it. A file that stays where it is comes back with the next run.
+
+        Args:
+            sources: as hits name them.
+            prefix: whether all documents are meant whose source begins with one of these.
+            from_here: whether files are named by paths in the current folder, and not as they are stored.
+            tell: called with each removal once it is durable.
+
+        Returns:
+            What was removed; a source that is not there is among the failures.
+
+        Raises:
+            UsageError: an empty prefix, which would mean everything.
+            LockedError: another process writes to the index.
+        """
+        with SqliteStore.open(self.path, write=True) as store:
+            base = self.base if from_here else None
+            report = remove(store, sources, prefix=prefix, base=base, tell=tell or (lambda change: None))
+            report.notices += store.notices
+        return report
 
     def count(self) -> tuple[int, int]:
         """How many documents and chunks it holds."""

@@ -1,29 +1,26 @@
-"""From paths to stored vectors: read, embed, store, each stage working while the others do.
+"""From documents to stored vectors: read, embed, store, each stage working while the others do.
 
-A thread reads (in worker processes), the calling thread embeds, another thread stores; bounded channels lie between
-them, so that memory does not grow with the corpus. The unit of storing is the document: it is told of once it is
-durable as a whole.
+A thread reads (files in worker processes), the calling thread embeds, another thread stores; bounded channels lie
+between them, so that memory does not grow with the corpus. The unit of storing is the document: it is told of once it
+is durable as a whole.
 """
 
 import threading
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from beige.analyser import Analyser
-from beige.documents.chunk import Document, Failure
-from beige.documents.reader import Reader
-from beige.documents.walk import Found, find
+from beige.documents.chunk import Document
 from beige.index.channel import Channel
-from beige.index.files import Files, Step
+from beige.index.files import Step
+from beige.index.origins import Origin
 from beige.index.report import Change, Report
 from beige.index.sqlite_store import SqliteStore
 from beige.index.store import Entry
-from beige.models.layout import TOKENIZER
 from beige.values import Floats
 
 if TYPE_CHECKING:
@@ -39,6 +36,7 @@ SMALLEST_WINDOW = 10_000
 WAITING = 4_000_000  # characters that may wait between two stages
 PAGE = 1000  # documents removed in one transaction
 PATIENCE = 0.5  # seconds that a window waits for slow files
+ENDING = 2.0  # seconds that a run that is broken off waits for its reading to end: whoever gives texts may be silent
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -51,13 +49,12 @@ class _Ready:
 
 
 class Pipeline:
-    """One run over some paths.
+    """One run.
 
     Args:
         store: open for writing.
         embedder: of the store's fingerprint.
         analyser: of the store's manifest.
-        base: the folder that relative sources are relative to.
         tell: called with each change, from one thread at a time but not always the same.
     """
 
@@ -66,7 +63,6 @@ class Pipeline:
         store: SqliteStore,
         embedder: "Embedder",
         analyser: Analyser,
-        base: str,
         tell: Callable[[Change], None],
     ) -> None:
         self._store = store
@@ -75,26 +71,14 @@ class Pipeline:
         self._tell = tell
         self._telling = threading.Lock()
         self._report = Report()
-        self._base = base
-        self._files = Files(store, base)
         self._read: Channel[Step] = Channel(WAITING)
         self._embedded: Channel[list[_Ready]] = Channel(WAITING)
         self._empty = np.empty((0, store.manifest.dimension), np.float32)
 
-    def run(self, paths: Sequence[str | Path], skip: Path) -> Report:
-        """Bring the store up to date with everything at and beneath the paths.
-
-        Args:
-            paths: files and folders.
-            skip: a folder that is not entered, the index's own.
-
-        Raises:
-            InputError: a path does not exist.
-        """
+    def run(self, origins: Sequence[Origin]) -> Report:
+        """Bring the store up to date with what comes from these origins, one after the other."""
         started = time.monotonic()
-        found = find(paths, skip, self._base)
-        reader = Reader(self._embedder.checkpoint.path / TOKENIZER, chunk_tokens=self._store.manifest.chunk_tokens)
-        reading = self._stage("beige-read", lambda: self._read_all(reader, found))
+        reading = self._stage("beige-read", lambda: self._read_all(origins))
         storing = self._stage("beige-store", self._store_all)
         try:
             self._embed_all()
@@ -102,19 +86,19 @@ class Pipeline:
             self._embedded.take()  # raises what the storing stage failed with
         except BaseException as error:
             self._break_off(error)
-            reader.close()  # it may wait for a slow file
-            reading.join()
+            for origin in origins:
+                origin.close()  # it may wait for a slow file
+            reading.join(ENDING)
             storing.join()  # it ends with the transaction that it is at
             raise
-        self._forget_vanished(paths)
         self._report.seconds = time.monotonic() - started
         return self._report
 
     # Reading, in a thread of its own.
 
-    def _read_all(self, reader: Reader, found: Iterable[Found | Failure]) -> None:
-        with reader:
-            for document, change in self._files.steps(reader.read(self._files.to_read(found, self._say))):
+    def _read_all(self, origins: Sequence[Origin]) -> None:
+        for origin in origins:
+            for document, change in origin.steps(self._say):
                 if document is None and change.kind != "removed":
                     self._say(change)
                 else:
@@ -180,7 +164,9 @@ class Pipeline:
     def _store_all(self) -> None:
         for ready in self._embedded:
             self._store.upsert([self._entry(r.document, r.vectors) for r in ready if r.document])
-            self._store.delete([r.change.source for r in ready if not r.document])
+            gone = [r.change.source for r in ready if not r.document]
+            for start in range(0, len(gone), PAGE):
+                self._store.delete(gone[start : start + PAGE])
             for r in ready:
                 self._say(r.change)
 
@@ -188,13 +174,6 @@ class Pipeline:
         average = self._store.manifest.average_length or 1.0  # none: no text so far had a word
         bm25 = tuple(self._analyser.document(chunk.embedded_text, average) for chunk in document.chunks)
         return Entry(document, {DENSE: dense, BM25: bm25})
-
-    def _forget_vanished(self, paths: Sequence[str | Path]) -> None:
-        gone = list(self._files.vanished(paths))
-        for start in range(0, len(gone), PAGE):
-            self._store.delete(gone[start : start + PAGE])
-            for source in gone[start : start + PAGE]:
-                self._say(Change("removed", source))
 
     # What the stages share.
 

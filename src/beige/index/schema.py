@@ -93,7 +93,16 @@ def _facts(connection: sqlite3.Connection) -> None:
         add_facts(connection, number, titles(json.loads(headings)))
 
 
-MIGRATIONS: tuple[Migration, ...] = (_first, _facts)
+def _given_and_expires(connection: sqlite3.Connection) -> None:
+    for statement in (
+        "ALTER TABLE document ADD COLUMN given INTEGER NOT NULL DEFAULT 0",
+        "ALTER TABLE document ADD COLUMN expires REAL",
+        "CREATE INDEX document_expires ON document (expires) WHERE expires IS NOT NULL",
+    ):
+        connection.execute(statement)
+
+
+MIGRATIONS: tuple[Migration, ...] = (_first, _facts, _given_and_expires)
 """The function at place n takes a database of schema version n to n + 1."""
 
 

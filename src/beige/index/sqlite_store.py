@@ -79,6 +79,7 @@ class SqliteStore:
                     notice=self._note,
                 )
                 self._writer.recover()
+                self._writer.remove_expired()
             self._undo = undo.pop_all()
 
     @classmethod
@@ -125,7 +126,8 @@ class SqliteStore:
     ) -> Self:
         """Open the index of a folder.
 
-        A writer rebuilds the caches that it finds missing or damaged, and says so in `notices`.
+        A writer rebuilds the caches that it finds missing or damaged, and says so in `notices`. It removes what has
+        expired, now and whenever it merges.
 
         Raises:
             LockedError: to be written, and another process writes to it.
@@ -152,6 +154,15 @@ class SqliteStore:
         """Forget these documents; returns how many there were."""
         return self._writing().delete(sources) if sources else 0
 
+    def expire(self, sources: Sequence[str], when: float | None) -> None:
+        """Set from when on these documents are in no answer, in seconds since the epoch; None for never."""
+        if sources:
+            self._writing().expire(sources, when)
+
+    def remove_expired(self) -> int:
+        """Remove what has expired, as every writer does when it opens and when it merges; returns how much it was."""
+        return self._writing().remove_expired()
+
     def top(self, leg: str, query: Floats | Sparse, k: int, where: Filter | None = None) -> Ranking:
         """The leg's k best chunks, best first, ties by source and position; of those that pass the filter.
 
@@ -166,7 +177,7 @@ class SqliteStore:
     def scores(self, leg: str, query: Floats | Sparse, ids: Ids) -> Floats:
         """The leg's score of each of these chunks, 0 where a sparse leg shares nothing, NaN where the chunk is gone."""
         with self._search(leg, query) as (reading, cache, view):
-            blobs = reading.vectors_of(cache.kind.number, ids)
+            blobs = reading.vectors_of(cache.kind.number, np.setdiff1d(ids, reading.expired()))
             found = cache.kind.scores(view, query, blobs)
         scores = dict(zip((chunk for chunk, _ in blobs), found.tolist(), strict=True))
         return np.array([scores.get(chunk, np.nan) for chunk in ids.tolist()], np.float32)
@@ -195,7 +206,7 @@ class SqliteStore:
         """The leg's vectors of these chunks by id, (d,) each or sparse; one that is gone is left out."""
         described = self.manifest.leg(leg)
         with self._reading() as reading:
-            blobs = reading.vectors_of(self._legs[leg].kind.number, ids)
+            blobs = reading.vectors_of(self._legs[leg].kind.number, np.setdiff1d(ids, reading.expired()))
         if described.dimension is not None:
             rows = decode_dense(blobs, described.dimension)
             return dict(zip(rows.ids.tolist(), rows.vectors, strict=True))
@@ -250,16 +261,22 @@ class SqliteStore:
         with self._reading() as reading:
             return reading.languages()
 
+    def stored(self, sources: Sequence[str]) -> Mapping[str, Stored]:
+        """Those of these documents that are stored, by source."""
+        with self._reading() as reading:
+            return {stored.source: stored for stored in reading.stored(sources)}
+
     def scan(self) -> Iterator[Passage]:
         """Every stored chunk, in the order of storing; what is stored meanwhile may or may not be among them."""
         last = 0
         while True:
             with self._reading() as reading:
-                page = reading.passages(reading.chunks(last))
-            if not page:
+                ids = reading.chunks(last)
+                page = reading.passages(ids)  # without what has expired
+            if not len(ids):
                 return
             yield from page
-            last = page[-1].id
+            last = int(ids[-1])
 
     def count(self) -> tuple[int, int]:
         """How many documents and chunks are stored."""
@@ -334,7 +351,8 @@ class SqliteStore:
         cache = self._legs[self.manifest.leg(leg).name]
         cache.kind.check(query)
         with self._reading() as reading:
-            yield reading, cache, cache.view(reading)
+            view = cache.view(reading)
+            yield reading, cache, view.without(reading.expired())
 
 
 def _kind(number: int, leg: Leg, exact_rows: int) -> Kind[Any, Any]:

@@ -51,11 +51,12 @@ class Passage:
     media: str
     fields: Fields = field(default_factory=dict)
     language: str = ""
+    given: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """A stored document without its chunks: enough to tell whether the file has changed."""
+    """A stored document without its chunks: enough to tell whether the file has changed; see `Document`."""
 
     source: str
     digest: str
@@ -63,16 +64,24 @@ class Stored:
     modified: float
     chunks: int
     settled: bool
+    given: bool = False
+    expires: float | None = None
 
 
 class Store(Protocol):
-    """Documents with their chunks and vectors, durable, searchable leg by leg."""
+    """Documents with their chunks and vectors, durable, searchable leg by leg.
+
+    A document that has expired is in no answer.
+    """
 
     def upsert(self, entries: Sequence[Entry]) -> None:
         """Store the documents, each replacing the one of the same source; durable and visible when this returns."""
 
     def delete(self, sources: Sequence[str]) -> int:
         """Forget these documents; returns how many there were."""
+
+    def expire(self, sources: Sequence[str], when: float | None) -> None:
+        """Set from when on these documents are in no answer, in seconds since the epoch; None for never."""
 
     def top(self, leg: str, query: Floats | Sparse, k: int, where: Filter | None = None) -> Ranking:
         """The leg's k best chunks, best first, ties by source and position; of those that pass the filter.
@@ -134,6 +143,9 @@ class Store(Protocol):
 
     def languages(self) -> Sequence[str]:
         """The languages that stored documents have, sorted."""
+
+    def stored(self, sources: Sequence[str]) -> Mapping[str, Stored]:
+        """Those of these documents that are stored, by source."""
 
     def scan(self) -> Iterator[Passage]:
         """Every stored chunk, in the order of storing; what is stored meanwhile may or may not be among them."""

@@ -41,6 +41,12 @@ class View(Generic[P]):
         """How many chunks are stored."""
         return sum(int(np.count_nonzero(alive)) for _, alive in self.parts)
 
+    def without(self, removed: Ids) -> "View[P]":
+        """The leg as if these chunks had been removed."""
+        if not len(removed):
+            return self
+        return View(self.change, tuple((part, survivors(part, alive, removed)) for part, alive in self.parts))
+
 
 def everything(part: Part) -> Alive:
     """All of a part."""

@@ -63,6 +63,18 @@ class Writer:
         with self._change() as writing:
             return sum(writing.delete(source) for source in sources)
 
+    def expire(self, sources: Sequence[str], when: float | None) -> None:
+        """Set when documents expire, in one transaction."""
+        with self._transaction() as writing:
+            writing.expire(sources, when)
+
+    def remove_expired(self) -> int:
+        """Forget what has expired; returns how many documents it was."""
+        gone = 0
+        while overdue := self._overdue():
+            gone += self.delete(overdue)
+        return gone
+
     def describe(self, manifest: Manifest) -> None:
         """Store the manifest."""
         with self._transaction() as writing:
@@ -70,6 +82,7 @@ class Writer:
 
     def merge(self) -> None:
         """Write all caches anew and forget the history that they make needless."""
+        self.remove_expired()
         self._compaction.merge()
 
     def recover(self) -> None:
@@ -134,6 +147,10 @@ class Writer:
     def _reading(self) -> Iterator[Reading]:
         with explained(self._folder), self._pool.reading() as reading:
             yield reading
+
+    def _overdue(self) -> list[str]:
+        with self._reading() as reading:
+            return reading.overdue()
 
     def _encode(self, entry: Entry) -> list[list[bytes]]:
         source, chunks = entry.document.source, len(entry.document.chunks)

@@ -88,6 +88,7 @@ class Hit:
         fields: the document's own fields.
         chunks: how many chunks the passage was joined of; what is said of ranks and scores is the best one's.
         others: where hits are grouped, the further ones of the same document, best first.
+        given: whether the source is a name that a text was given, and no file's.
     """
 
     score: float
@@ -104,6 +105,7 @@ class Hit:
     fields: Fields = field(default_factory=dict)
     chunks: int = 1
     others: tuple["Hit", ...] = ()
+    given: bool = False
 
 
 @dataclass(frozen=True, slots=True)

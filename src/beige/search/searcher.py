@@ -224,6 +224,7 @@ class Searcher:
                 fields=passage.fields,
                 chunks=bundle.chunks,
                 others=tuple(map(hit, bundle.others)),
+                given=passage.given,
             )
 
         return [hit(bundle) for bundle in bundles]

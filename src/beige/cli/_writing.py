@@ -1,0 +1,84 @@
+"""What the commands that change an index share: options, opening it, and what they report."""
+
+import sys
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+from beige.cli._terminal import emit
+
+if TYPE_CHECKING:
+    from beige.index import Index
+    from beige.index.report import Report
+
+Model = typer.Option(
+    None, "--model", help="A name from `beige models`, or a folder. Without it the index's own, else bge-small-en-v1.5."
+)
+Precision = typer.Option("auto", "--precision", help="fp32, bf16, int8, or auto: the fastest that keeps the vectors.")
+Language = typer.Option(
+    None,
+    "--language",
+    help="Whose word endings BM25 ignores: english, german, ... Without it the index's own, else english.",
+)
+Ttl = typer.Option(
+    None,
+    "--ttl",
+    metavar="TIME",
+    help="How long these documents are found, from now: 90s, 15m, 12h, 30d, 8w, never. Without it each keeps its time.",
+)
+Verbose = typer.Option(False, "--verbose", "-v", help="Print each source on stderr once it is committed.")
+
+
+def open_index(
+    folder: Path, model: str | None, precision: str, language: str | None, *, rebuild: bool = False
+) -> AbstractContextManager["Index"]:
+    """An index to add to, made where there is none; with `rebuild` an empty one that takes the old one's place."""
+    from beige.embedder import DEFAULT_MODEL, Embedder
+    from beige.index import Index, manifest_at
+
+    made = manifest_at(folder)
+    embedder = Embedder(model or (made.model if made else DEFAULT_MODEL), precision=precision)
+    return (Index.anew if rebuild else Index.open)(folder, embedder, language=language)
+
+
+def show(report: "Report", folder: Path, base: str | None, *, as_json: bool, embeds: bool = True) -> None:
+    """Print what a run did, and end with exit code 1 where something failed.
+
+    Args:
+        report: of the run.
+        folder: the index's.
+        base: what relative sources are relative to; None where what failed has no path.
+        as_json: as one JSON document, without the remarks, which go to stderr in any case.
+        embeds: whether the run was one that embeds.
+    """
+    _remark(report, base, "indexed" if embeds else "removed")
+    if as_json:
+        emit(
+            {
+                "documents": report.documents,
+                "chunks": report.chunks,
+                "tokens": report.tokens,
+                "seconds": round(report.seconds, 3),
+            }
+        )
+    else:
+        counts = ", ".join(f"{count:,} {kind}" for kind, count in report.documents.items() if count) or "no documents"
+        pace = f"{report.tokens / report.seconds:,.0f} tokens/s" if report.tokens else "nothing to embed"
+        work = f" in {report.seconds:.1f} s ({report.chunks:,} chunks, {pace})" if embeds else ""
+        typer.echo(f"{folder}: {counts}{work}")
+    if report.failures:
+        raise typer.Exit(1)
+
+
+def _remark(report: "Report", base: str | None, done: str) -> None:
+    from beige.documents.walk import from_here
+
+    for failure in report.failures:
+        name = failure.source if base is None else from_here(failure.source, base)
+        print(f"beige: {name} was not {done}: {failure.reason}", file=sys.stderr)
+    if report.cut:
+        print(f"beige: {report.cut} chunks were longer than the model reads and were cut", file=sys.stderr)
+    for notice in report.notices:
+        print(f"beige: {notice}", file=sys.stderr)

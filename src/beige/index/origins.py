@@ -1,0 +1,117 @@
+"""Where a run's documents come from: files beneath paths, or texts that were given."""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Protocol
+
+from beige.documents.chunk import Failure
+from beige.documents.reader import Reader
+from beige.documents.reading import Recipe, document_of
+from beige.documents.splitter import Splitter
+from beige.documents.text import Text
+from beige.documents.walk import find
+from beige.errors import InputError
+from beige.index.files import Files, Step, step
+from beige.index.lease import Lease
+from beige.index.report import Change
+from beige.index.store import Store
+
+Tell = Callable[[Change], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What holds for all documents of a run.
+
+    Attributes:
+        tokenizer: the checkpoint's `tokenizer.json`.
+        chunk_tokens: the most tokens of a chunk.
+        lease: until when they are found.
+        now: when the run begins, in seconds since the epoch.
+    """
+
+    tokenizer: Path
+    chunk_tokens: int
+    lease: Lease
+    now: float
+
+
+class Origin(Protocol):
+    """Says step by step what is to become of the store."""
+
+    def steps(self, tell: Tell) -> Iterator[Step]:
+        """The steps, in an order in which they may be done; what needs none is told directly."""
+
+    def close(self) -> None:
+        """Break off; from another thread too."""
+
+
+class FromPaths:
+    """The files at and beneath some paths, and the removal of what has vanished from there.
+
+    Args:
+        paths: files and folders.
+        skip: a folder that is not entered, the index's own.
+        store: what is stored.
+        base: the folder that relative sources are relative to.
+        terms: what holds for the run.
+
+    Raises:
+        InputError: a path does not exist.
+    """
+
+    def __init__(self, paths: Sequence[str | Path], skip: Path, store: Store, base: str, terms: Terms) -> None:
+        self._paths = paths
+        self._found = find(paths, skip, base)
+        self._files = Files(store, base, terms.lease)
+        self._reader = Reader(terms.tokenizer, chunk_tokens=terms.chunk_tokens)
+
+    def steps(self, tell: Tell) -> Iterator[Step]:
+        """A step for each document whose file has changed, then one for each whose file is gone."""
+        with self._reader:
+            yield from self._files.steps(self._reader.read(self._files.to_read(self._found, tell)))
+        for source in self._files.vanished(self._paths):
+            yield None, Change("removed", source)
+
+    def close(self) -> None:
+        """End the processes that read."""
+        self._reader.close()
+
+
+class FromTexts:
+    """Texts that were given, split here: they are neither large nor hostile as files may be.
+
+    Args:
+        texts: what is given; a failure among them is told.
+        store: what is stored.
+        terms: what holds for the run.
+    """
+
+    def __init__(self, texts: Iterable[Text | Failure], store: Store, terms: Terms) -> None:
+        self._texts = texts
+        self._store = store
+        self._terms = terms
+        self._closed = False
+
+    def steps(self, tell: Tell) -> Iterator[Step]:
+        """A step for each text that is new or has changed."""
+        recipe: Recipe | None = None
+        for text in self._texts:
+            if self._closed:
+                return
+            if isinstance(text, Failure):
+                yield None, Change("failed", text.source, reason=text.reason)
+                continue
+            if not isinstance(text, Text):
+                raise InputError(f"only paths and texts can be added, not {type(text).__name__}: make a beige.Text")
+            recipe = recipe or Recipe(Splitter(self._terms.tokenizer, self._terms.chunk_tokens))
+            stored = self._store.stored([text.source]).get(text.source)
+            document = document_of(text, recipe, self._terms.now)
+            if stored and stored.given and stored.digest == document.digest and text.modified is None:
+                document = replace(document, modified=stored.modified)  # it has not changed since
+            yield step(document, stored, self._terms.lease)
+
+    def close(self) -> None:
+        """Take no more of the texts."""
+        self._closed = True

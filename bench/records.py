@@ -44,10 +44,10 @@ class Task:
 
 
 def workplace() -> Path:
-    """Where a run keeps what it has computed, so that one that was cut goes on; other code has another place."""
+    """Where a run keeps its vectors, so that one that was cut goes on; where other code makes them, another place."""
     root = Path(beige.__file__).parent
     digest = blake2b(digest_size=8)
-    for file in sorted((*root.glob("engines/*.py"), *root.glob("models/*.py"), *root.glob("*.py"))):
+    for file in sorted((*root.glob("engines/*.py"), *root.glob("models/*.py"), root / "embedder.py")):
         digest.update(file.read_bytes())
     return home() / "evaluations" / f"bench-{digest.hexdigest()}"
 

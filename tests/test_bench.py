@@ -316,6 +316,7 @@ def test_vectors_of_other_code_are_not_taken(monkeypatch, tmp_path):
     before = records.workplace()
     assert records.workplace() == before
     (tmp_path / "engines").mkdir()
+    (tmp_path / "embedder.py").touch()
     (tmp_path / "engines" / "engine.py").write_text("x = 1\n")
     monkeypatch.setattr("beige.__file__", str(tmp_path / "__init__.py"))
     assert records.workplace() != before

@@ -1,17 +1,20 @@
 """An index as a data set."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from beige.errors import InputError
+from beige.evaluate.measures import rank
 from beige.evaluate.own import of_index
 from beige.evaluate.run import Settings, run
 from beige.evaluate.systems import System
 from beige.evaluate.tasks import part
 from beige.index import Index
 from beige.search import Searcher
+from tests import xlmr_checkpoints
 
 TEXTS = {
     "mills/old.md": "# Old mills\n\nWater turns the wheel of the old mill.\n\n# Rivers\n\nThe river flows over stone.",
@@ -73,8 +76,6 @@ def test_lines_that_cannot_be_taken(index: Index, tmp_path: Path, row: dict, say
 
 
 def test_the_indexs_own_legs_are_those_of_a_search(index: Index, tmp_path: Path, settings: Settings):
-    from dataclasses import replace
-
     task = of_index(index, queries(tmp_path, *GOOD))
     used = replace(settings, index=index)
     with Searcher(index) as searcher:
@@ -86,11 +87,24 @@ def test_the_indexs_own_legs_are_those_of_a_search(index: Index, tmp_path: Path,
     assert result.cost.bytes_per_vector == 2 * index.manifest.dimension
 
 
+def test_a_reranker_reads_what_a_search_would_give_it(index: Index, tmp_path: Path, settings: Settings):
+    from beige.reranker import Reranker
+
+    task = of_index(index, queries(tmp_path, *GOOD))
+    folder = xlmr_checkpoints.tiny_reranker(tmp_path / "tiny-reranker")
+    used = replace(settings, index=index)
+    result = run(System.parse(f"dense+bm25,rerank={folder}"), task, ("nDCG@10",), used)
+    with Searcher(index, reranker=Reranker(folder)) as searcher:
+        for query, text in task.queries.items():
+            sources = [hit.source for hit in searcher.search(text, 100)]
+            assert rank(result.ranked[query]) == list(dict.fromkeys(sources))
+    again = run(System.parse(f"dense+bm25,rerank={folder}"), task, ("nDCG@10",), used)
+    assert again.ranked == result.ranked
+
+
 def test_another_model_embeds_the_passages_anew(
     index: Index, tmp_path: Path, settings: Settings, tiny_bert: Path, tiny_mean_bert: Path
 ):
-    from dataclasses import replace
-
     task = of_index(index, queries(tmp_path, *GOOD))
     used = replace(settings, index=index)
     same, own = (run(System.parse(str(name)), task, ("nDCG@10",), used) for name in (tiny_bert, "dense"))

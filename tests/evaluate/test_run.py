@@ -14,12 +14,12 @@ from beige.evaluate.data import Pairs, Retrieval, read_retrieval
 from beige.evaluate.local import Local, Sentences
 from beige.evaluate.measures import Measure, mean, spearman
 from beige.evaluate.prices import Budget
-from beige.evaluate.ranking import RERANKED
 from beige.evaluate.run import Settings, comparisons, measures_of, rankings, run
 from beige.evaluate.study import study
 from beige.evaluate.systems import Model, System, parse_all
 from beige.evaluate.tasks import rerank_set
 from beige.models.checkpoint import Checkpoint, open_folder
+from beige.search.request import READ
 from tests import xlmr_checkpoints
 from tests.evaluate import providers, sets
 
@@ -165,7 +165,7 @@ def test_a_reranker_is_asked_once_for_each_pair(task: Retrieval, settings: Setti
 
     monkeypatch.setattr(beige.reranker, "Reranker", Counting)
     first = measured("bm25,rerank=some", task, settings)
-    assert len(asked) <= 1 + len(task.queries) * RERANKED
+    assert len(asked) <= 1 + len(task.queries) * READ
     before = len(asked)
     again = measured("bm25,rerank=some", task, settings)
     assert len(asked) == before + 1  # the warm-up alone
@@ -182,7 +182,7 @@ def test_a_real_reranker_orders_what_was_found(task: Retrieval, settings: Settin
     for query, row in reranked.ranked.items():
         assert set(row) == set(plain.ranked[query])
         first, *_ = row
-        best = list(plain.ranked[query])[:RERANKED]
+        best = list(plain.ranked[query])[:READ]
         scores = reranker.score(task.queries[query], [task.documents[key].whole for key in best])
         assert row[first] == pytest.approx(scores.max(), abs=1e-4)
 

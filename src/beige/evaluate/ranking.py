@@ -14,13 +14,11 @@ from numpy.typing import NDArray
 from beige.evaluate.variants import Kept, top
 from beige.evaluate.words import Words
 from beige.search.fusion import Evidence, fuse
+from beige.search.request import READ
 from beige.values import Floats, Ints
 
 DEPTH = 100
 """How many of each leg's best are candidates, and how many are kept of a ranking."""
-
-RERANKED = 50
-"""How many of the best a reranker reads."""
 
 Places = NDArray[np.int64]
 Score = Callable[[str, Places], tuple[Floats, float]]
@@ -91,7 +89,7 @@ class Legs:
             places, scores = self._retrieve(number, text, some)
             seconds = time.perf_counter() - started
             if self.rerank is not None and len(places):
-                given, longer = self.rerank(text, places[:RERANKED])
+                given, longer = self.rerank(text, places[:READ])
                 places, scores = _reranked(given, places)
                 seconds += longer
             yield Ranking(places, scores, seconds)

@@ -24,7 +24,7 @@ from beige.evaluate.measures import Measure, Run, by_query, ranks
 from beige.evaluate.prices import Budget, Prices, prices
 from beige.evaluate.ranking import DEPTH, Dense, Legs, Places, Ranking
 from beige.evaluate.remote import PROVIDERS, Remote
-from beige.evaluate.rerank import reranking
+from beige.evaluate.rerank import Remembering, reranking
 from beige.evaluate.significance import Comparison, Interval, bootstrap, compare, shares
 from beige.evaluate.systems import Model, System
 from beige.evaluate.variants import STORAGES, shortened
@@ -172,8 +172,8 @@ def open_encoder(model: Model, settings: Settings, stack: ExitStack) -> Encoder:
         return remote
     if model.runner == "index":
         raise UsageError(
-            "the system 'dense' means an index's own vectors as it keeps and searches them: evaluate one with --index, "
-            "without further options, or name a model"
+            "the system 'dense' means an index's own vectors, as it keeps them: evaluate one with --index, or name "
+            "another model"
         )
     return Sentences(model) if model.runner == "st" else Local(model)
 
@@ -203,8 +203,8 @@ def _ranked(system: System, data: Retrieval, depth: int, settings: Settings, sta
         cost = replace(cost, dimensions=kept.vectors.shape[1], bytes_per_vector=kept.bytes, precision=encoder.precision)
         dense = Dense(kept, shortened(queries.vectors, system.dimensions))
     words = Words(documents, settings.language) if system.words else None
-    rerank = None if system.rerank is None else reranking(system.rerank, documents, settings.cache)
-    legs = Legs(dense, words, system.fusion, rerank, depth)
+    reader = None if system.rerank is None else Remembering(system.rerank, settings.cache)
+    legs = Legs(dense, words, system.fusion, None if reader is None else reranking(reader, documents), depth)
     places = {key: place for place, key in enumerate(data.documents)}
     only = [_places(data.candidates.get(query), places) for query in data.queries]
     keys = list(data.documents)
@@ -222,17 +222,17 @@ def _searched(system: System, data: Retrieval, index: "Index", settings: Setting
     from beige.search import Searcher
 
     legs = [leg for leg, wanted in (("dense", system.dense), ("bm25", system.words)) if wanted]
-    searcher = stack.enter_context(Searcher(index))
+    reader = None if system.rerank is None else Remembering(system.rerank, settings.cache)
+    searcher = stack.enter_context(Searcher(index, reranker=reader))
     found: dict[str, dict[str, float]] = {}
     seconds = np.zeros(len(data.queries))
     for number, (query, text) in enumerate(data.queries.items()):
         started = time.perf_counter()
         hits = searcher.search(text, PASSAGES, legs=legs, fusion=system.fusion)
-        seconds[number] = time.perf_counter() - started
-        scores: dict[str, float] = {}
-        for hit in hits:
-            scores.setdefault(hit.source, hit.score)  # the first is the best
-        found[query] = scores
+        seconds[number] = time.perf_counter() - started - (0.0 if reader is None else reader.late)
+        # The order is what a user sees; after a reranker it is not that of the fused scores.
+        sources = dict.fromkeys(hit.source for hit in hits)
+        found[query] = {source: float(len(sources) - place) for place, source in enumerate(sources)}
         settings.tell(f"{system.name}: searches", number + 1, len(data.queries))
     cost = Cost()
     if system.dense:
@@ -282,8 +282,8 @@ def _measured(system: System, data: Retrieval, measures: Sequence[Measure], outc
 
 
 def _own(system: System) -> bool:
-    """Whether an index's own search is meant: its vectors, its words, or both, as it keeps them."""
-    plain = system.rerank is None and system.vectors == "float32" and system.dimensions is None
+    """Whether an index's own search is meant: its vectors, its words, or both, as it keeps them; reranked or not."""
+    plain = system.vectors == "float32" and system.dimensions is None
     return plain and (system.model is None or system.model.runner == "index")
 
 

@@ -97,9 +97,14 @@ def points(record: Record, axis: Axis) -> list[Point]:
     places = [(float(system["cost"][axis.cost]), system["measures"][measure]) for *_, system in drawn]
     front = pareto([(-x if axis.cost in BETTER_HIGH else x, y) for x, y in places])
     return [
-        Point(number, name, x, y, *system["intervals"][measure], kept)
+        Point(number, name, x, y, *_bounds(system["intervals"][measure]), kept)
         for (number, name, system), (x, y), kept in zip(drawn, places, front, strict=True)
     ]
+
+
+def _bounds(interval: Sequence[float]) -> tuple[float, float]:
+    low, high = interval
+    return low, high
 
 
 def pareto(places: Sequence[tuple[float, float]]) -> list[bool]:

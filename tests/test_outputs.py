@@ -34,7 +34,7 @@ def embedder(request, folder):
         from beige.engines.precision import Choice
         from beige.engines.torch_engine import TorchEngine
 
-        made._engine = TorchEngine(made.checkpoint, "cpu", Choice("fp32", "asked for"))
+        made.engine = TorchEngine(made.checkpoint, "cpu", Choice("fp32", "asked for"))
     return made
 
 
@@ -183,7 +183,7 @@ def test_both_engines_weigh_words_alike(sparse_folder):
     embedder = Embedder(sparse_folder, precision="fp32")
     tokens = embedder._tokenizer.encode(TEXTS)
     torch = TorchEngine(embedder.checkpoint, "cpu", Choice("fp32", "asked for"))
-    for one, other in zip(embedder._engine.run(tokens, ("words",)), torch.run(tokens, ("words",)), strict=True):
+    for one, other in zip(embedder.engine.run(tokens, ("words",)), torch.run(tokens, ("words",)), strict=True):
         assert np.abs(one["words"] - other["words"]).max() < 1e-4
 
 

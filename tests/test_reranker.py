@@ -104,7 +104,7 @@ def test_both_engines_give_the_same(folders):
     for name in ("xlm-roberta", "bert"):
         reranker = Reranker(folders[name], device="cpu", precision="fp32")
         scores = reranker.score(QUERY, PASSAGES)
-        reranker._engine = TorchEngine(reranker.checkpoint, "cpu", Choice("fp32", "asked for"))
+        reranker.engine = TorchEngine(reranker.checkpoint, "cpu", Choice("fp32", "asked for"))
         assert np.abs(reranker.score(QUERY, PASSAGES) - scores).max() < 1e-3
 
 

@@ -2,7 +2,7 @@
 
 import dataclasses
 import itertools
-from collections.abc import Iterable, Iterator, Mapping, Set
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from pathlib import Path
 from typing import overload
 
@@ -10,13 +10,33 @@ import numpy as np
 
 from beige.engines import Raw, open_engine
 from beige.engines.batches import sliced
-from beige.errors import InputError, UsageError
+from beige.errors import InputError, NotFiniteError, UsageError
 from beige.instructions import Example, affixes
 from beige.lexical import by_table, by_tokens, by_words
 from beige.models.card import MCLS_STRIDE, SPLADE
 from beige.models.checkpoint import Checkpoint, open_kind
 from beige.models.tokenizer import Tokens
 from beige.values import Embedding, Embeddings, Floats, Output, Role, Sparse
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Spelled:
+    """A token as it stands in a text.
+
+    Attributes:
+        id: its number in the vocabulary.
+        text: the characters that it stands for; a special token's name.
+        special: whether it is no part of the text.
+        start: its first character in the text with its template; None for a special one.
+        stop: the one after its last.
+    """
+
+    id: int
+    text: str
+    special: bool
+    start: int | None
+    stop: int | None
+
 
 DEFAULT_MODEL = "bge-small-en-v1.5"
 
@@ -38,6 +58,7 @@ class Embedder:
     Attributes:
         checkpoint: the model's files.
         affixes: by role, what goes before and after a text.
+        engine: what runs it.
     """
 
     def __init__(
@@ -87,7 +108,7 @@ class Embedder:
         self._tokenizer = checkpoint.tokenizer()
         self._hollow = self._tokenizer.hollow
         self._query_weights = checkpoint.query_weights()
-        self._engine = open_engine(checkpoint, device, precision)
+        self.engine = open_engine(checkpoint, device, precision)
 
     @property
     def fingerprint(self) -> str:
@@ -117,12 +138,12 @@ class Embedder:
     @property
     def precision(self) -> str:
         """What it runs in: "fp32", "bf16", "fp16" or "int8"."""
-        return self._engine.choice.precision
+        return self.engine.choice.precision
 
     @property
     def device(self) -> str:
         """Where it runs."""
-        return self._engine.device
+        return self.engine.device
 
     @overload
     def encode_query(self, texts: str) -> Embedding: ...  # type: ignore[overload-overlap]  # a str is iterable
@@ -182,14 +203,7 @@ class Embedder:
             InputError: a text is no string; the error names its place, from 0.
             NotFiniteError: a vector is NaN or infinite; the error names the text's place.
         """
-        self.template(role)
-        for output in outputs:
-            if output not in self.checkpoint.outputs:
-                raise UsageError(
-                    f"{self.checkpoint.name} gives no output {output!r}, only {', '.join(self.checkpoint.outputs)}"
-                )
-        if not outputs:
-            raise UsageError(f"no output is asked for: take some of {', '.join(self.checkpoint.outputs)}")
+        self.check(role, outputs)
         if isinstance(texts, str):
             return next(self._embeddings([texts], role, outputs))
         if isinstance(texts, bytes | bytearray | Mapping | Set) or not isinstance(texts, Iterable):
@@ -199,19 +213,104 @@ class Embedder:
             return self._gather(list(found), outputs)
         return (self._gather(part, outputs) for part in sliced(found, _BATCH))
 
+    def check(self, role: Role, outputs: tuple[Output, ...]) -> None:
+        """Refuse what this model cannot be asked for.
+
+        Raises:
+            UsageError: no such role, or the model has no such output.
+        """
+        self.template(role)
+        for output in outputs:
+            if output not in self.checkpoint.outputs:
+                raise UsageError(
+                    f"{self.checkpoint.name} gives no output {output!r}, only {', '.join(self.checkpoint.outputs)}"
+                )
+        if not outputs:
+            raise UsageError(f"no output is asked for: take some of {', '.join(self.checkpoint.outputs)}")
+
+    def tokenize(
+        self, texts: Sequence[str | Sequence[int]], role: Role = "document", prompt: str | None = None
+    ) -> list[Tokens]:
+        """What the model reads of texts, for callers that pack batches by themselves; see `encode_batch`.
+
+        Args:
+            texts: strings, or token ids of the model's own vocabulary; either goes into the role's template.
+            role: "query" or "document".
+            prompt: the name of an instruction of the model's own that takes the place of the role's.
+
+        Raises:
+            UsageError: the model has no such prompt.
+            InputError: a text is neither, or an id is not in the vocabulary; the error names its place, from 0.
+        """
+        around = self._around(role, prompt)
+        if all(isinstance(text, str) for text in texts):
+            return list(self._tokens(self._filled(texts, *around), role, around[1]))
+        head, tail = self._tokenizer.bare(around)
+        return [
+            next(self._tokens(self._filled([text], *around), role, around[1]))
+            if isinstance(text, str)
+            else self._of_ids(place, text, role, head, tail)
+            for place, text in enumerate(texts)
+        ]
+
+    def spell(self, text: str, role: Role = "document", prompt: str | None = None) -> list[Spelled]:
+        """A text's tokens in the role's template, special ones included, without any cut.
+
+        Raises:
+            UsageError: the model has no such prompt.
+        """
+        before, after = self._around(role, prompt)
+        filled = before + text + after
+        first, last = self._tokenizer.affixes
+        opening, closing = (
+            [
+                Spelled(token, word, True, None, None)
+                for token, word in zip(ids, self._tokenizer.words(ids), strict=True)
+            ]
+            for ids in (first, last)
+        )
+        own = [Spelled(token, filled[at:end], False, at, end) for token, at, end in self._tokenizer.located(filled)]
+        return [*opening, *own, *closing]
+
+    def encode_batch(
+        self, texts: Sequence[Tokens], role: Role, outputs: tuple[Output, ...]
+    ) -> list[Embedding | NotFiniteError]:
+        """Embed what `tokenize` gave for a role, as the one batch that it is.
+
+        Args:
+            texts: at least one; all of one role.
+            role: theirs.
+            outputs: what to compute, of `checkpoint.outputs`.
+
+        Returns:
+            Each text's outputs, or the error that they are NaN or infinite: the others are none the worse.
+
+        Raises:
+            EngineError: the device failed.
+        """
+        if role == "query" and self._query_weights is not None:
+            return [self._looked_up(text, self._query_weights) for text in texts]
+        return [
+            raw if isinstance(raw, NotFiniteError) else self._embedding(raw, text, outputs)
+            for raw, text in zip(self.engine.run_batch(texts, self._raw(outputs)), texts, strict=True)
+        ]
+
     def words(self, sparse: Sparse) -> dict[str, float]:
         """A sparse vector's tokens, as the vocabulary spells them, with their weights, the largest first."""
         order = np.argsort(-sparse.weights, kind="stable")
         return dict(zip(self._tokenizer.words(sparse.ids[order]), sparse.weights[order].tolist(), strict=True))
 
     def _embeddings(self, texts: Iterable[object], role: Role, outputs: tuple[Output, ...]) -> Iterator[Embedding]:
-        filled = self._filled(texts, *self.affixes[role])
-        if role == "query" and self._query_weights is not None:
-            return self._looked_up(filled, self._query_weights)
-        mine, engines = itertools.tee(self._tokens(filled, self.affixes[role][1]))
-        asked = ("words",) if self.checkpoint.pooling in SPLADE else outputs
-        rows = zip(self._engine.run(engines, asked), mine, strict=False)  # the engine reads ahead, never `mine`
-        return (self._embedding(raw, tokens, outputs) for raw, tokens in rows)
+        tokens = self._tokens(self._filled(texts, *self.affixes[role]), role, self.affixes[role][1])
+        if role == "query" and (table := self._query_weights) is not None:
+            return (self._looked_up(text, table) for text in tokens)
+        mine, engines = itertools.tee(tokens)
+        rows = zip(self.engine.run(engines, self._raw(outputs)), mine, strict=False)  # the engine reads ahead
+        return (self._embedding(raw, text, outputs) for raw, text in rows)
+
+    def _raw(self, outputs: tuple[Output, ...]) -> tuple[str, ...]:
+        """What the engine is asked for."""
+        return ("words",) if self.checkpoint.pooling in SPLADE else outputs
 
     def _filled(self, texts: Iterable[object], prefix: str, suffix: str) -> Iterator[list[str]]:
         """Some texts at a time, each in its template."""
@@ -223,18 +322,36 @@ class Embedder:
                 filled.append(prefix + text + suffix)
             yield filled
 
-    def _tokens(self, filled: Iterable[list[str]], tail: str) -> Iterator[Tokens]:
+    def _tokens(self, filled: Iterable[list[str]], role: Role, tail: str) -> Iterator[Tokens]:
         for part in filled:
-            if self.checkpoint.pooling == "mcls":
+            if role == "query" and self._query_weights is not None:
+                yield from (self._bare(own) for own in self._tokenizer.bare(part))
+            elif self.checkpoint.pooling == "mcls":
                 yield from self._tokenizer.encode_marked(part, MCLS_STRIDE)
             else:
                 yield from self._tokenizer.encode(part, tail)
 
-    def _looked_up(self, filled: Iterable[list[str]], table: Floats) -> Iterator[Embedding]:
-        for part in filled:
-            for own in self._tokenizer.bare(part):
-                sparse = by_table(np.array(own[: self.max_tokens], np.int32), table)
-                yield Embedding(None, sparse, None, len(own), len(own) > self.max_tokens)
+    def _of_ids(self, place: int, ids: Sequence[int], role: Role, head: Sequence[int], tail: Sequence[int]) -> Tokens:
+        size = self._tokenizer.vocabulary_size
+        if wrong := [token for token in ids if not 0 <= token < size]:
+            raise InputError(
+                f"text {place} (counted from 0) holds the token id {wrong[0]}, which {self.checkpoint.name} does not "
+                f"have: its own ids go from 0 to {size - 1}; send the text itself where ids are another tokenizer's"
+            )
+        if role == "query" and self._query_weights is not None:
+            return self._bare([*head, *self._tokenizer.stripped(ids), *tail])
+        return self._tokenizer.frame(ids, head, tail)
+
+    def _around(self, role: Role, prompt: str | None) -> tuple[str, str]:
+        """What goes before and after a text."""
+        return self.affixes[role] if prompt is None else affixes(self.checkpoint, None, prompt, ())["query"]
+
+    def _bare(self, own: Sequence[int]) -> Tokens:
+        """Tokens of a query that does not go through the model: no special ones."""
+        return Tokens(np.array(own[: self.max_tokens], np.int32), len(own), len(own) > self.max_tokens)
+
+    def _looked_up(self, text: Tokens, table: Floats) -> Embedding:
+        return Embedding(None, by_table(text.ids, table), None, text.count, text.truncated)
 
     def _embedding(self, raw: Raw, tokens: Tokens, outputs: tuple[Output, ...]) -> Embedding:
         sparse = None

@@ -9,9 +9,11 @@ import numpy as np
 
 from beige.engines import open_engine
 from beige.engines.exits import Exits
-from beige.errors import InputError, UsageError
+from beige.errors import InputError, NotFiniteError, UsageError
 from beige.models.checkpoint import open_kind
 from beige.models.pairs import Pairs
+from beige.models.tokenizer import Tokens
+from beige.scores import logistic
 from beige.values import Floats
 
 DEFAULT_MODEL = "bge-reranker-v2-m3"
@@ -38,6 +40,7 @@ class Reranker:
     Attributes:
         checkpoint: the model's files.
         layers: after how many layers it scores, where several were asked for or the model can stop early.
+        engine: what runs it.
     """
 
     def __init__(
@@ -79,7 +82,7 @@ class Reranker:
         self.checkpoint = checkpoint
         self.layers = tuple(layers)
         self._pairs = Pairs(checkpoint)
-        self._engine = open_engine(checkpoint, device, precision, self._exits)
+        self.engine = open_engine(checkpoint, device, precision, self._exits)
 
     @property
     def fingerprint(self) -> str:
@@ -91,12 +94,12 @@ class Reranker:
     @property
     def precision(self) -> str:
         """What it runs in: "fp32", "bf16", "fp16" or "int8"."""
-        return self._engine.choice.precision
+        return self.engine.choice.precision
 
     @property
     def device(self) -> str:
         """Where it runs."""
-        return self._engine.device
+        return self.engine.device
 
     def score(self, query: str, passages: Sequence[str], *, normalise: bool = False) -> Floats:
         """How well each passage answers the query.
@@ -141,16 +144,37 @@ class Reranker:
         order = np.argsort(-deciding, kind="stable")[:limit]
         return [Ranked(int(place), float(deciding[place]), truncated[place]) for place in order]
 
-    def _run(self, query: str, passages: Sequence[str], normalise: bool) -> tuple[Floats, list[bool]]:
+    def tokenize(self, query: str, passages: Sequence[str]) -> list[Tokens]:
+        """What the model reads of the pairs, for callers that pack batches by themselves; see `score_batch`.
+
+        Raises:
+            InputError: an input is no string, or the query leaves no room for a passage.
+        """
         if isinstance(passages, str) or not isinstance(query, str):
             raise InputError("a reranker takes one query, a string, and a sequence of passages")
         for place, passage in enumerate(passages):
             if not isinstance(passage, str):
                 raise InputError(f"passage {place} (counted from 0) is of type {type(passage).__name__}, not a string")
-        pairs = list(self._pairs.encode(query, passages))
+        return list(self._pairs.encode(query, passages))
+
+    def score_batch(self, pairs: Sequence[Tokens]) -> list[float | NotFiniteError]:
+        """Score what `tokenize` gave, of one query or of several, as the one batch that it is.
+
+        Returns:
+            Each pair's raw score, by the last layer asked for, or the error that it is NaN or infinite: the others are
+            none the worse.
+
+        Raises:
+            EngineError: the device failed.
+        """
+        found = self.engine.run_batch(pairs, ("score",))
+        return [raw if isinstance(raw, NotFiniteError) else float(raw["score"][-1]) for raw in found]
+
+    def _run(self, query: str, passages: Sequence[str], normalise: bool) -> tuple[Floats, list[bool]]:
+        pairs = self.tokenize(query, passages)
         scores = np.empty((len(pairs), max(1, len(self.layers))), np.float32)  # (n, e)
-        for row, raw in zip(scores, self._engine.run(pairs, ("score",)), strict=True):
+        for row, raw in zip(scores, self.engine.run(pairs, ("score",)), strict=True):
             row[:] = raw["score"]
         if normalise:
-            scores = 0.5 * (1 + np.tanh(0.5 * scores))  # the logistic function, which does not overflow this way
+            scores = logistic(scores)
         return scores if scores.shape[1] > 1 else scores[:, 0], [pair.truncated for pair in pairs]

@@ -57,3 +57,8 @@ def mixed_score(query: Embedding, document: Embedding, weights: Sequence[float] 
             raise UsageError(f"the mixed score needs the output {output!r} of both, or the weight 0 for it")
         total += weight * score(one, other)  # type: ignore[operator]  # each score takes its own output
     return total / sum(weights)
+
+
+def logistic(scores: Sequence[float] | Floats) -> Floats:
+    """Scores between 0 and 1: 1 / (1 + exp(-x)), written so that it does not overflow."""
+    return np.asarray(0.5 * (1 + np.tanh(0.5 * np.asarray(scores, np.float32))), np.float32)

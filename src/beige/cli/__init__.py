@@ -23,6 +23,8 @@ EXAMPLES = {
     "delete": "beige delete notes/lift",
     "search": "beige search 'how are files parsed?' --limit 5",
     "status": "beige status --json",
+    "serve": "beige serve --model bge-small-en-v1.5 --port 8000",
+    "key": "beige key create laptop --scope read",
     "doctor": "beige doctor",
     "bench": "beige bench --precision fp32",
     "evaluate": "beige evaluate scifact/ --system bm25 --system bge-small-en-v1.5 --output report/",
@@ -39,7 +41,7 @@ def build(command: str | None = None) -> typer.Typer:
     """
     app = typer.Typer(
         name="beige",
-        help="BGE models on your own machine: pull, embed, index, search.\n\n"
+        help="BGE models on your own machine: pull, embed, index, search, serve.\n\n"
         "Start with: beige index docs/ && beige search 'a question'",
         no_args_is_help=True,
         add_completion=False,

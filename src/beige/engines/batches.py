@@ -55,6 +55,26 @@ def pack(lengths: Sequence[int], budget: int) -> list[list[int]]:
     return batches
 
 
+def join(lengths: Sequence[int], budget: int, filled: float = 0.75) -> list[int]:
+    """The first text with those that are most like it in length, as one batch.
+
+    Args:
+        lengths: each text's number of tokens.
+        budget: the most tokens of the batch, padding included; the first text is taken whatever its length.
+        filled: the share of the batch that must not be padding.
+
+    Returns:
+        Positions in `lengths`, 0 first.
+    """
+    chosen, longest, total = [0], lengths[0], lengths[0]
+    for position in sorted(range(1, len(lengths)), key=lambda place: abs(lengths[place] - lengths[0])):
+        size = max(longest, lengths[position]) * (len(chosen) + 1)
+        if size <= budget and total + lengths[position] >= filled * size:
+            chosen.append(position)
+            longest, total = max(longest, lengths[position]), total + lengths[position]
+    return chosen
+
+
 def batches(texts: Iterable[Tokens], budget: int) -> Iterator[Batch]:
     """Pack a stream of texts window by window; a window is read when its first batch is asked for."""
     start = 0

@@ -3,14 +3,14 @@
 It knows nothing of text, templates or vectors' meaning; an embedder or reranker does.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Protocol
 
 from beige.engines.device import CPU, devices
 from beige.engines.exits import Exits
 from beige.engines.precision import Choice, choose_for, choose_for_torch
 from beige.engines.results import Raw
-from beige.errors import MissingExtraError, UsageError
+from beige.errors import MissingExtraError, NotFiniteError, UsageError
 from beige.models.checkpoint import Checkpoint
 from beige.models.tokenizer import Tokens
 
@@ -21,10 +21,18 @@ class Engine(Protocol):
     Attributes:
         device: where it runs: "cpu", "cuda:0", or several of these with commas between.
         choice: the precision it runs in, and why.
+        streams: how many batches it computes at once; further ones wait.
+        budget: the tokens of a batch, padding included, at which it is fastest.
     """
 
     device: str
     choice: Choice
+    streams: int
+
+    @property
+    def budget(self) -> int:
+        """See the attributes."""
+        ...
 
     def run(self, texts: Iterable[Tokens], outputs: tuple[str, ...]) -> Iterator[Raw]:
         """Run texts through the model.
@@ -41,6 +49,21 @@ class Engine(Protocol):
 
         Raises:
             NotFiniteError: a number is NaN or infinite; the error names the text by its place, from 0.
+            EngineError: the device failed. The engine stays usable.
+        """
+        ...
+
+    def run_batch(self, texts: Sequence[Tokens], outputs: tuple[str, ...]) -> list[Raw | NotFiniteError]:
+        """Run texts as the one batch that they are, for callers that pack by themselves.
+
+        Args:
+            texts: at least one; how many the device's memory allows, the caller must know.
+            outputs: what to compute.
+
+        Returns:
+            Each text's numbers, or the error that one of them is NaN or infinite: the others are none the worse.
+
+        Raises:
             EngineError: the device failed. The engine stays usable.
         """
         ...

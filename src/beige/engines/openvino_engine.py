@@ -3,7 +3,7 @@
 import contextlib
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -13,9 +13,9 @@ from beige.engines.batches import Batch, batches, in_order, pad
 from beige.engines.openvino_graph import Graph, build
 from beige.engines.openvino_weights import GROUP
 from beige.engines.precision import Choice
-from beige.engines.results import Raw, by_text
+from beige.engines.results import Raw, by_text, finite
 from beige.environment import cores
-from beige.errors import EngineError
+from beige.errors import EngineError, NotFiniteError
 from beige.models.checkpoint import Checkpoint
 from beige.models.tokenizer import Tokens
 from beige.values import Ints
@@ -48,15 +48,16 @@ class OpenVINOEngine:
     """Runs encoders on the CPU. Threads share the compiled graph, each with requests of its own; no lock is held."""
 
     device = "cpu"
+    budget = BUDGET
 
     def __init__(self, checkpoint: Checkpoint, choice: Choice) -> None:
         self.choice = choice
         self._checkpoint = checkpoint
         self._pad_id = int(checkpoint.config.get("pad_token_id") or 0)
-        self._streams = min(cores(), STREAMS)
+        self.streams = min(cores(), STREAMS)
         graph = build(checkpoint, int8=choice.precision == "int8")
         with _letting_go(graph.release):
-            self._compiled = _Compiled(graph, self._streams, choice)
+            self._compiled = _Compiled(graph, self.streams, choice)
             shortest = Batch((0,), (Tokens(np.full(2, self._pad_id, np.int32), 2, False),))
             request = self._compiled.start(_inputs(shortest, self._pad_id, graph.outputs))
             request.wait()
@@ -64,10 +65,22 @@ class OpenVINOEngine:
 
     def run(self, texts: Iterable[Tokens], outputs: tuple[str, ...]) -> Iterator[Raw]:
         """See `Engine.run`."""
+        self._check(outputs)
+        return in_order(self._results(batches(texts, BUDGET), outputs))
+
+    def run_batch(self, texts: Sequence[Tokens], outputs: tuple[str, ...]) -> list[Raw | NotFiniteError]:
+        """See `Engine.run_batch`."""
+        self._check(outputs)
+        batch = Batch(tuple(range(len(texts))), tuple(texts))
+        request = self._compiled.start(_inputs(batch, self._pad_id, outputs))
+        found = [raw for _, raw in self._land(batch, request, outputs)]
+        self._compiled.idle.append(request)
+        return found
+
+    def _check(self, outputs: tuple[str, ...]) -> None:
         for output in outputs:
             if output not in self._compiled.outputs:
                 raise EngineError(f"{self._checkpoint.name} gives no output {output!r}")
-        return in_order(self._results(batches(texts, BUDGET), outputs))
 
     def _results(self, stream: Iterable[Batch], outputs: tuple[str, ...]) -> Iterator[tuple[int, Raw]]:
         compiled = self._compiled
@@ -75,12 +88,12 @@ class OpenVINOEngine:
         try:
             for batch in stream:
                 # Two requests a stream: one runs, one is ready to follow while Python reads the results of a third.
-                if len(flying) == 2 * self._streams:
-                    yield from self._land(*flying[0], outputs)
+                if len(flying) == 2 * self.streams:
+                    yield from finite(self._land(*flying[0], outputs))
                     compiled.idle.append(flying.popleft()[1])
                 flying.append((batch, compiled.start(_inputs(batch, self._pad_id, outputs))))
             while flying:
-                yield from self._land(*flying[0], outputs)
+                yield from finite(self._land(*flying[0], outputs))
                 compiled.idle.append(flying.popleft()[1])
         finally:
             # An error, Ctrl-C, or a caller that wants no more; these requests are not used again.
@@ -90,7 +103,7 @@ class OpenVINOEngine:
                 with contextlib.suppress(RuntimeError):  # what a cancelled request says
                     request.wait()
 
-    def _land(self, batch: Batch, request: Any, outputs: tuple[str, ...]) -> Iterator[tuple[int, Raw]]:
+    def _land(self, batch: Batch, request: Any, outputs: tuple[str, ...]) -> Iterator[tuple[int, Raw | NotFiniteError]]:
         try:
             while not request.wait_for(_PATIENCE):
                 pass

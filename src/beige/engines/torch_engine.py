@@ -1,17 +1,17 @@
 """The PyTorch engine: one model on one device, a GPU or, for decoders, the CPU."""
 
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import torch
 
 from beige.engines.batches import Batch, batches, in_order, pack, pad
 from beige.engines.exits import Exits
 from beige.engines.precision import Choice
-from beige.engines.results import Raw, by_text
+from beige.engines.results import Raw, by_text, finite
 from beige.engines.torch_models import Outputs, open_model
 from beige.engines.torch_weights import Weights
-from beige.errors import EngineError
+from beige.errors import EngineError, NotFiniteError
 from beige.models.checkpoint import Checkpoint
 from beige.models.tokenizer import Tokens
 
@@ -26,7 +26,12 @@ class TorchEngine:
 
     While one batch runs on a GPU the results of the one before are read. Where the device's memory does not suffice
     for a batch, the budget is halved, for good, and the batch runs in parts; any other error is raised as it is.
+
+    Attributes:
+        budget: tokens of a batch, padding included, as it is now.
     """
+
+    streams = 2  # one runs, one is ready to follow
 
     def __init__(
         self, checkpoint: Checkpoint, device: str, choice: Choice, exits: Exits | None = None, budget: int | None = None
@@ -49,7 +54,7 @@ class TorchEngine:
         self.choice = choice
         self._checkpoint = checkpoint
         self._device = torch.device(device)
-        self._budget = budget or BUDGETS[self._device.type]
+        self.budget = budget or BUDGETS[self._device.type]
         self._pad_id = int(checkpoint.config.get("pad_token_id") or 0)
         try:
             with torch.inference_mode():
@@ -62,10 +67,15 @@ class TorchEngine:
 
     def run(self, texts: Iterable[Tokens], outputs: tuple[str, ...]) -> Iterator[Raw]:
         """See `Engine.run`."""
-        return in_order(self.results(batches(texts, self._budget), outputs))
+        return in_order(finite(self.results(batches(texts, self.budget), outputs)))
 
-    def results(self, stream: Iterable[Batch], outputs: tuple[str, ...]) -> Iterator[tuple[int, Raw]]:
-        """Run batches: each text's place and its numbers, in the order of the batches."""
+    def run_batch(self, texts: Sequence[Tokens], outputs: tuple[str, ...]) -> list[Raw | NotFiniteError]:
+        """See `Engine.run_batch`."""
+        whole = Batch(tuple(range(len(texts))), tuple(texts))
+        return list(in_order(self.results([whole], outputs)))
+
+    def results(self, stream: Iterable[Batch], outputs: tuple[str, ...]) -> Iterator[tuple[int, Raw | NotFiniteError]]:
+        """Run batches: each text's place and its numbers (see `by_text`), in the order of the batches."""
         flying: deque[tuple[Batch, Outputs]] = deque()
         for batch in stream:
             for part, given in self._run(batch, outputs):
@@ -79,7 +89,7 @@ class TorchEngine:
         """Start a batch, in parts where the budget has become smaller since it was packed."""
         waiting = deque([batch])
         while waiting:
-            parts = _parts(waiting.popleft(), self._budget)
+            parts = _parts(waiting.popleft(), self.budget)
             part = parts.popleft()
             waiting.extendleft(reversed(parts))
             ids, lengths = pad(part, self._pad_id)  # (b, t), (b,)
@@ -98,13 +108,13 @@ class TorchEngine:
                         f"memory of {self.device} beside {self._checkpoint.name}: lower max_tokens or take precision "
                         "'bf16'"
                     ) from error
-                self._budget = max(1, min(self._budget, ids.size) // 2)
+                self.budget = max(1, min(self.budget, ids.size) // 2)
                 torch.cuda.empty_cache()
                 waiting.appendleft(part)
             else:
                 yield part, given
 
-    def _land(self, batch: Batch, given: Outputs) -> Iterator[tuple[int, Raw]]:
+    def _land(self, batch: Batch, given: Outputs) -> Iterator[tuple[int, Raw | NotFiniteError]]:
         arrays = {output: tensor.cpu().numpy() for output, tensor in given.items()}
         yield from by_text(batch, arrays, self._checkpoint, self.choice)
 

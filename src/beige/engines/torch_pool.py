@@ -19,22 +19,27 @@ from typing import Any
 from beige.engines.batches import Batch, batches, in_order
 from beige.engines.exits import Exits
 from beige.engines.precision import Choice
-from beige.engines.results import Raw
+from beige.engines.results import Raw, finite
 from beige.engines.torch_engine import BUDGETS
 from beige.environment import cores
-from beige.errors import EngineError
+from beige.errors import EngineError, NotFiniteError
 from beige.models.checkpoint import Checkpoint
 from beige.models.tokenizer import Tokens
 
 _START = "import sys, json; sys.path[:] = json.loads(sys.argv[1]); from beige.engines.torch_worker import main; main()"
 """A program of its own rather than `multiprocessing`, which would run the caller's script again."""
 
-Reply = list[tuple[int, Raw]] | Exception
+_Results = list[tuple[int, Raw | NotFiniteError]]
+Reply = _Results | Exception
 _Job = tuple[Batch, tuple[str, ...], SimpleQueue[Reply]]
 
 
 class TorchPool:
-    """Runs a checkpoint on several devices; see `Engine`."""
+    """Runs a checkpoint on several devices; see `Engine`.
+
+    Attributes:
+        budget: tokens of a batch, padding included.
+    """
 
     def __init__(
         self, checkpoint: Checkpoint, devices: Sequence[str], choice: Choice, exits: Exits | None = None
@@ -53,7 +58,8 @@ class TorchPool:
         """
         self.device = ",".join(devices)
         self.choice = choice
-        self._budget = BUDGETS[devices[0].partition(":")[0]]
+        self.budget = BUDGETS[devices[0].partition(":")[0]]
+        self.streams = 2 * len(devices)  # for each one runs, one is ready to follow
         self._jobs: SimpleQueue[_Job | None] = SimpleQueue()
         self._workers = [_Worker(device, threads=max(1, cores() // len(devices))) for device in devices]
         self._finish = weakref.finalize(self, _close, self._workers, self._jobs)
@@ -70,13 +76,19 @@ class TorchPool:
 
     def run(self, texts: Iterable[Tokens], outputs: tuple[str, ...]) -> Iterator[Raw]:
         """See `Engine.run`."""
-        return in_order(self._results(texts, outputs))
+        return in_order(finite(self._results(texts, outputs)))
 
-    def _results(self, texts: Iterable[Tokens], outputs: tuple[str, ...]) -> Iterator[tuple[int, Raw]]:
+    def run_batch(self, texts: Sequence[Tokens], outputs: tuple[str, ...]) -> list[Raw | NotFiniteError]:
+        """See `Engine.run_batch`."""
+        replies: SimpleQueue[Reply] = SimpleQueue()
+        self._jobs.put((Batch(tuple(range(len(texts))), tuple(texts)), outputs, replies))
+        return list(in_order(_unpack(replies.get())))
+
+    def _results(self, texts: Iterable[Tokens], outputs: tuple[str, ...]) -> Iterator[tuple[int, Raw | NotFiniteError]]:
         replies: SimpleQueue[Reply] = SimpleQueue()
         waiting = 0
-        for batch in batches(texts, self._budget):
-            if waiting == 2 * len(self._workers):  # one for each runs, one is ready to follow
+        for batch in batches(texts, self.budget):
+            if waiting == self.streams:
                 yield from _unpack(replies.get())
                 waiting -= 1
             self._jobs.put((batch, outputs, replies))
@@ -140,7 +152,7 @@ def _close(workers: Sequence[_Worker], jobs: SimpleQueue[_Job | None]) -> None:
         jobs.put(None)
 
 
-def _unpack(reply: Reply) -> list[tuple[int, Raw]]:
+def _unpack(reply: Reply) -> _Results:
     if isinstance(reply, Exception):
         raise reply
     return reply

@@ -124,6 +124,17 @@ class Tokenizer:
         unknown = (self.id_of(token) for token in ("<unk>", "[UNK]"))
         return tuple({*self._prefix, *self._suffix, self.pad_id, *(token for token in unknown if token is not None)})
 
+    def located(self, text: str) -> Iterator[tuple[int, int, int]]:
+        """Each token's id, its first character and the one after its last, without special tokens and any cut."""
+        for start, encoding in self._pieces(_valid(text), offsets=True):
+            for token, (first, end) in zip(encoding.ids, encoding.offsets, strict=True):
+                yield token, first + start, end + start
+
+    @property
+    def affixes(self) -> tuple[tuple[int, ...], tuple[int, ...]]:
+        """The special tokens before and after a text."""
+        return tuple(self._prefix), tuple(self._suffix)
+
     def words(self, ids: Iterable[int]) -> list[str]:
         """What each id stands for, as the vocabulary spells it."""
         return [str(self._inner.id_to_token(token)) for token in ids]
@@ -161,12 +172,32 @@ class Tokenizer:
         for text in texts:
             yield [next(encodings)] if len(text) <= PIECE else (encoding for _, encoding in self._pieces(text))
 
+    def frame(self, ids: Sequence[int], head: Sequence[int] = (), tail: Sequence[int] = ()) -> Tokens:
+        """A text whose ids are known, between the special tokens and cut as `encode` cuts.
+
+        Args:
+            ids: the text's; special tokens that open and close them already are not doubled.
+            head: what goes before them.
+            tail: what goes after them, and stays when the text is cut.
+        """
+        own = [*head, *self.stripped(ids), *tail]
+        return self._framed([*self._prefix, *own], len(own), tail)
+
+    def stripped(self, ids: Sequence[int]) -> list[int]:
+        """Ids without the special tokens that open and close a text, where they stand there."""
+        first = len(self._prefix) if list(ids[: len(self._prefix)]) == self._prefix else 0
+        end = len(ids) - len(self._suffix)
+        return list(ids[first:end] if end >= first and list(ids[end:]) == self._suffix else ids[first:])
+
     def _cut(self, encodings: Iterable[Any], tail: list[int]) -> Tokens:
         ids, own = list(self._prefix), 0
         for encoding in encodings:
             own += len(encoding)
             if len(ids) < self._room:
                 ids += encoding.ids
+        return self._framed(ids, own, tail)
+
+    def _framed(self, ids: list[int], own: int, tail: Sequence[int]) -> Tokens:
         count = own + len(self._prefix) + len(self._suffix)
         if count > self.max_tokens:
             ids[max(0, self._room - len(tail)) :] = tail

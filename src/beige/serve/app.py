@@ -1,0 +1,90 @@
+"""The application: routes behind the guard, and refusals in each family's own shape."""
+
+import logging
+from collections.abc import Mapping
+from typing import Any
+
+from fastapi import FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+from fastapi.middleware.cors import CORSMiddleware
+from starlette.exceptions import HTTPException
+
+from beige import __version__
+from beige.errors import BeigeError
+from beige.serve.asking import Gone
+from beige.serve.errors import Refusal, refusal, told
+from beige.serve.guard import Guard
+from beige.serve.keys import KeyRing
+from beige.serve.routes import ROUTERS
+from beige.serve.service import Service
+from beige.serve.wire import json_bytes
+
+_REASONS: Mapping[int, str] = {400: "invalid", 404: "not_found", 405: "method_not_allowed", 413: "too_large"}
+
+_log = logging.getLogger("beige.serve")
+
+
+def build(service: Service, keys: KeyRing) -> FastAPI:
+    """The application of a service.
+
+    Args:
+        service: what answers.
+        keys: who may ask.
+    """
+    app = FastAPI(
+        title="Beige",
+        version=__version__,
+        description="BGE embedding and reranking models, by the routes that clients already speak.",
+        docs_url=None,  # these pages load scripts from elsewhere
+        redoc_url=None,
+    )
+    app.state.service = service
+    for router in ROUTERS:
+        app.include_router(router)
+    for kind in (BeigeError, RequestValidationError, HTTPException, Exception):
+        app.add_exception_handler(kind, _refused)
+    app.add_exception_handler(Gone, _gone)
+    if service.settings.origins:
+        app.add_middleware(
+            CORSMiddleware, allow_origins=service.settings.origins, allow_methods=["*"], allow_headers=["*"]
+        )
+    app.add_middleware(Guard, settings=service.settings, keys=keys, metrics=service.metrics)
+    return app
+
+
+async def _refused(request: Request, error: Exception) -> Response:
+    said = _as_refusal(error)
+    request.state.refusal = said
+    status, body = told(said, request.url.path)
+    headers = said.headers()
+    if isinstance(error, HTTPException) and error.headers:
+        headers |= error.headers
+    return Response(json_bytes(body), status, headers, "application/json")
+
+
+async def _gone(_: Request, __: Exception) -> Response:
+    return Response(status_code=499)
+
+
+def _as_refusal(error: Exception) -> Refusal:
+    if isinstance(error, HTTPException) and isinstance(error.__cause__, BeigeError):
+        error = error.__cause__  # FastAPI wraps what reading a body raises
+    if isinstance(error, BeigeError):
+        return refusal(error)
+    if isinstance(error, RequestValidationError):
+        return _of_validation(error.errors()[0])
+    if isinstance(error, HTTPException):
+        return Refusal(_REASONS.get(error.status_code, "invalid"), str(error.detail))
+    _log.error("failed", exc_info=error)
+    return Refusal("failed", "the server failed; its log says how")
+
+
+def _of_validation(first: Mapping[str, Any]) -> Refusal:
+    """The first thing that is wrong; what the client wrote is not repeated."""
+    place = [part for part in first["loc"][1:2] if isinstance(part, str)]
+    field = place[0] if place else None
+    if first["type"] == "extra_forbidden":
+        return Refusal("invalid", f"there is no field {str(field)[:100]!r}", param=str(field)[:100])
+    if first["type"] == "model_attributes_type" or field is None:
+        return Refusal("invalid", "the body must be a JSON object, sent as application/json")
+    return Refusal("invalid", f"{field}: {first['msg']}", param=field)

@@ -90,9 +90,11 @@ class DenseLeg:
         rows = decode_dense(reading.vectors_of(self.number, found), self._dimension)
         return rows.ids, similarities(rows.vectors, query)
 
-    def scores(self, view: View[DensePart], query: Floats, blobs: Blobs) -> Floats:
-        """The dot product of each of these vectors with the query: (n,)."""
-        return similarities(decode_dense(blobs, self._dimension).vectors, query)
+    def scores(self, view: View[DensePart], query: Floats, ids: Ids, reading: Reading) -> Floats:
+        """The dot product of each of these chunks' vectors with the query: (n,), NaN where the chunk is gone."""
+        rows = decode_dense(reading.vectors_of(self.number, ids), self._dimension)
+        found = dict(zip(rows.ids.tolist(), similarities(rows.vectors, query).tolist(), strict=True))
+        return np.array([found.get(chunk, np.nan) for chunk in ids.tolist()], np.float32)
 
     def grow(self, reading: Reading) -> Callable[[], int]:
         """Read some of what is new; what is returned puts it into the graph."""

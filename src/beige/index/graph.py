@@ -95,7 +95,11 @@ class Graph:
     def candidates(self, query: Floats, k: int, alive: Alive) -> Ids:
         """The ids of about the k best living vectors, those that tie with the last of them and some more."""
         wanted = (k + _SPARE) * self._form.candidates
-        ask = min(wanted + len(alive) - int(np.count_nonzero(alive)), 2 * wanted)
+        living = int(np.count_nonzero(alive))
+        if 8 * living < len(alive) and living * living <= wanted * len(alive):
+            few: Ids = self.ids[alive]  # a filter left so few that the graph would be looked through for longer
+            return few
+        ask = min(wanted + len(alive) - living, 2 * wanted)
         encoded = self._form.encode(query, self.centre)
         while True:
             # A graph does not lead everywhere, least of all among equals: who wants most of it looks at all of it.
@@ -103,11 +107,11 @@ class Graph:
             ask = len(self.ids) if everything else ask
             matches = self._index.search(encoded, ask, exact=everything)
             keys = matches.keys.astype(np.int64)
-            living = alive[np.searchsorted(self.ids, keys)]
-            distances = matches.distances[living]  # ascending
+            there = alive[np.searchsorted(self.ids, keys)]
+            distances = matches.distances[there]  # ascending
             # The dead may crowd around the query, and ties may go on beyond what was found: look further.
             if everything or (len(distances) >= wanted and distances[k - 1] < distances[-1]):
-                found: Ids = keys[living]
+                found: Ids = keys[there]
                 return found
             ask *= 4
 

@@ -68,8 +68,8 @@ class Kind(Protocol[P, Q_contra]):
             reading: the transaction.
         """
 
-    def scores(self, view: View[P], query: Q_contra, blobs: Blobs) -> Floats:
-        """The score of each of these vectors: (n,)."""
+    def scores(self, view: View[P], query: Q_contra, ids: Ids, reading: Reading) -> Floats:
+        """The score of each of these chunks: (n,), NaN where it is gone."""
 
     def grow(self, reading: Reading) -> Callable[[], int]:
         """Read some of the new chunks, to prepare for the next `write`.

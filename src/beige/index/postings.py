@@ -147,12 +147,16 @@ class Postings:
         rows, read = np.empty(0, ROW), 0
         while True:
             bar = (threshold - rest[read]) * (1 - _SLACK) - threshold * _SLACK
-            if bar > 0 or read == len(order):
+            if read == len(order):
                 rows = np.flatnonzero(total >= bar if bar > 0 else total > 0).astype(ROW)
-                if read == len(order) or _SEEK * len(rows) < spans[order[read]].stop - spans[order[read]].start:
-                    break
+                break
             span, weight = spans[order[read]], np.float32(weights[order[read]])
             listed = self.rows[span]
+            if bar > 0 and _SEEK * len(listed) > len(total):  # else reading the list is quicker than this look at all
+                reach = total >= bar
+                if _SEEK * np.count_nonzero(reach) < len(listed):
+                    rows = np.flatnonzero(reach).astype(ROW)
+                    break
             sums = total[listed] + self.weights[span].astype(np.float32) * weight
             total[listed] = sums
             threshold = _raised(threshold, sums[alive[listed]], k)
@@ -202,15 +206,6 @@ def _raised(threshold: float, scores: Floats, k: int) -> float:
 def inverse_document_frequency(chunks: int, frequencies: NDArray[np.int64]) -> NDArray[np.float64]:
     """BM25's ln(1 + (N - df + 0.5) / (df + 0.5)), always above zero, as Lucene and Qdrant compute it."""
     return np.log1p((chunks - frequencies + 0.5) / (frequencies + 0.5))
-
-
-def row_scores(rows: SparseRows, query: Sparse, weights: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The same scores as `Postings.scores`, from the vectors themselves: (n,)."""
-    owner = np.repeat(np.arange(len(rows.ids)), rows.lengths)
-    place = np.minimum(np.searchsorted(query.ids, rows.terms), max(len(query.ids) - 1, 0))
-    shared = query.ids[place] == rows.terms if len(query.ids) else np.zeros(len(rows.terms), bool)
-    products = rows.weights[shared] * weights[place[shared]]
-    return np.bincount(owner[shared], products, len(rows.ids)).astype(np.float64)  # of no products, it counts in ints
 
 
 class Merge:

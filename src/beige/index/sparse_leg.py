@@ -36,6 +36,7 @@ class SparseLeg:
         self.number = number
         self._name = leg.name
         self._idf = leg.idf
+        self._last: tuple[View[Postings], bytes, NDArray[np.float64]] | None = None
 
     def encode(self, vectors: Vectors, source: str) -> list[bytes]:
         """A document's vectors as they are stored, one a chunk."""
@@ -76,9 +77,18 @@ class SparseLeg:
             ids, scores = np.concatenate([ids, part.ids[rows]]), np.concatenate([scores, found])
         return ids, scores.astype(np.float32)
 
-    def scores(self, view: View[Postings], query: Sparse, blobs: Blobs) -> Floats:
-        """The score of each of these vectors: (n,), 0 where it shares no id with the query."""
-        return postings.row_scores(decode_sparse(blobs), query, self._weights(view, query)).astype(np.float32)
+    def scores(self, view: View[Postings], query: Sparse, ids: Ids, reading: Reading) -> Floats:
+        """The score of each of these chunks: (n,), 0 where it shares no id with the query, NaN where it is gone."""
+        weights = self._weights(view, query)
+        wanted, places = np.unique(ids, return_inverse=True)
+        scores = np.full(len(wanted), np.nan)
+        for part, alive in view.parts:
+            if not len(part.ids):
+                continue
+            rows = np.minimum(np.searchsorted(part.ids, wanted), len(part.ids) - 1).astype(postings.ROW)
+            there = (part.ids[rows] == wanted) & alive[rows]
+            scores[there] = part.scores_of(query, weights, rows[there])
+        return scores[places].astype(np.float32)
 
     def grow(self, reading: Reading) -> Callable[[], int]:
         """Nothing to prepare: `write` adds to the postings that stand."""
@@ -112,8 +122,14 @@ class SparseLeg:
         """What each of the query's weights is multiplied by, (k,): ones where the leg has no IDF."""
         if not self._idf:
             return np.ones(len(query))
+        # A search asks several times: for its best, for the scores of what others found, for what to highlight.
+        last, ids = self._last, query.ids.tobytes()
+        if last is not None and last[0] is view and last[1] == ids:
+            return last[2]
         frequencies = np.sum([part.frequencies(query, alive) for part, alive in view.parts], axis=0)
-        return postings.inverse_document_frequency(view.living, frequencies)
+        idf = postings.inverse_document_frequency(view.living, frequencies)
+        self._last = (view, ids, idf)
+        return idf
 
     def _weights(self, view: View[Postings], query: Sparse) -> NDArray[np.float64]:
         return query.weights * self.idf(view, query)

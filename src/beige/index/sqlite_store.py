@@ -177,10 +177,9 @@ class SqliteStore:
     def scores(self, leg: str, query: Floats | Sparse, ids: Ids) -> Floats:
         """The leg's score of each of these chunks, 0 where a sparse leg shares nothing, NaN where the chunk is gone."""
         with self._search(leg, query) as (reading, cache, view):
-            blobs = reading.vectors_of(cache.kind.number, np.setdiff1d(ids, reading.expired()))
-            found = cache.kind.scores(view, query, blobs)
-        scores = dict(zip((chunk for chunk, _ in blobs), found.tolist(), strict=True))
-        return np.array([scores.get(chunk, np.nan) for chunk in ids.tolist()], np.float32)
+            found = cache.kind.scores(view, query, ids, reading)
+            found[np.isin(ids, reading.expired())] = np.nan
+            return found
 
     def idf(self, leg: str, query: Sparse) -> Floats:
         """What a sparse leg multiplies each of the query's weights by, (k,): the live IDF, or 1 where it has none."""

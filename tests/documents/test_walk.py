@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from beige.documents.chunk import Failure
-from beige.documents.walk import Found, find, from_here, source_of
+from beige.documents.walk import Found, Within, find, from_here, source_of
 from beige.errors import InputError
 
 
@@ -204,3 +204,21 @@ def test_what_may_not_be_read_is_reported(public: Path, monkeypatch: pytest.Monk
         "Failure secret it cannot be read: Permission denied",
         "Failure shut it cannot be read: Permission denied",
     ]
+
+
+def test_what_editors_leave_is_passed_over(here: Path) -> None:
+    for name in ("a.md", "a.md~", "#a.md#", "~$a.docx", "#", "c#.md"):
+        (here / name).write_text("text")
+    assert [found.source for found in find(["."])] == ["#", "a.md", "c#.md"]
+    assert [found.source for found in find(["a.md~"])] == ["a.md~"], "what is named is read"
+
+
+def test_within_some_paths_a_walk_gives_what_the_whole_walk_gives_of_them(here: Path) -> None:
+    for name in ("a/b/c.md", "a/b/d.md", "a/e.md", "f/g.md", "f/ignored/h.md", "i.md"):
+        (here / name).parent.mkdir(parents=True, exist_ok=True)
+        (here / name).write_text("text")
+    (here / "f/.gitignore").write_text("ignored/\n")
+    everything = [found.source for found in find(["a", "f", "i.md"])]
+    for some in (["a"], ["a/b"], ["a/b/c.md", "f"], ["f/ignored/h.md"], ["i.md"], ["a/gone.md"], []):
+        found = [f.source for f in find(["a", "f", "i.md"], within=Within(here / path for path in some))]
+        assert found == [s for s in everything if any(f"{s}/".startswith(f"{path}/") for path in some)]

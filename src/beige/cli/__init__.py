@@ -21,6 +21,7 @@ EXAMPLES = {
     "index": "beige index docs/ README.md",
     "add": "beige add --source notes/lift --field floor=3 --ttl 7d < lift.txt",
     "delete": "beige delete notes/lift",
+    "watch": "beige watch docs/ --ttl 30d",
     "search": "beige search 'how are files parsed?' --limit 5",
     "status": "beige status --json",
     "serve": "beige serve --model bge-small-en-v1.5 --port 8000",

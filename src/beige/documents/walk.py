@@ -1,14 +1,14 @@
 """Which files lie beneath the paths that a person names.
 
-Beneath a named folder, hidden files and what `.gitignore` files exclude are left out, and symbolic links are not
-followed: a walk stays inside the folder, so it ends, and reads each file once. None of this applies to the named paths
-themselves, nor does anything above them: `beige index build/` indexes an ignored folder, and a link that is named is
-followed.
+Beneath a named folder, hidden files, what editors leave beside the file that they edit, and what `.gitignore` files
+exclude are left out, and symbolic links are not followed: a walk stays inside the folder, so it ends, and reads each
+file once. None of this applies to the named paths themselves, nor does anything above them: `beige index build/`
+indexes an ignored folder, and a link that is named is followed.
 """
 
 import os
 import stat
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -41,6 +41,11 @@ class Found:
     modified: float
 
 
+def passed_over(name: str) -> bool:
+    """Whether a name in a folder is that of something hidden, or of what editors leave beside the file they edit."""
+    return name.startswith((".", "~$")) or name.endswith("~") or (len(name) > 2 and name[0] == name[-1] == "#")
+
+
 def source_of(path: str | Path, base: str | None = None) -> str:
     r"""A file's name in hits: relative to the base if it lies beneath it, else absolute, with `/` between.
 
@@ -51,7 +56,7 @@ def source_of(path: str | Path, base: str | None = None) -> str:
         path: relative to the current folder, or absolute.
         base: an absolute folder; None for the current one.
     """
-    return _source(_absolute(path), base or os.getcwd())  # noqa: PTH109  # names are strings here
+    return _source(absolute(path), base or os.getcwd())  # noqa: PTH109  # names are strings here
 
 
 def from_here(source: str, base: str) -> str:
@@ -60,8 +65,8 @@ def from_here(source: str, base: str) -> str:
     return name.removeprefix(os.path.join(os.getcwd(), ""))  # noqa: PTH109, PTH118
 
 
-def _absolute(path: str | Path) -> Path:
-    """The path without `.` and `..`."""
+def absolute(path: str | Path) -> Path:
+    """The path from the root, without `.` and `..`."""
     plain = os.path.abspath(path)  # noqa: PTH100  # Path.absolute keeps the `..`
     if ".." in Path(path).parts and os.path.realpath(plain) != os.path.realpath(path):
         plain = os.path.realpath(path)  # `link/..` is not the folder that holds the link
@@ -73,8 +78,26 @@ def _source(absolute: Path, base: str) -> str:
     return os.fsencode(name.replace(os.sep, "/")).decode("utf-8", "backslashreplace")
 
 
+class Within:
+    """What lies at or beneath some paths, and the folders that lead there.
+
+    Args:
+        paths: absolute, without `.` and `..`.
+    """
+
+    def __init__(self, paths: Iterable[Path]) -> None:
+        self._paths = frozenset(paths)
+        self._leading = {parent for path in self._paths for parent in path.parents}
+
+    def __contains__(self, path: Path) -> bool:
+        return path in self._leading or path in self._paths or not self._paths.isdisjoint(path.parents)
+
+
 def find(
-    paths: Sequence[str | Path], skip: str | Path | None = None, base: str | None = None
+    paths: Sequence[str | Path],
+    skip: str | Path | None = None,
+    base: str | None = None,
+    within: Within | None = None,
 ) -> Iterator[Found | Failure]:
     """The files to index at and beneath these paths, each once, in sorted order.
 
@@ -85,6 +108,7 @@ def find(
         paths: files and folders.
         skip: a folder that is not entered: the index that is being written, should it lie beneath a path.
         base: what sources are relative to, as for `source_of`.
+        within: what is looked at; None for everything.
 
     Raises:
         InputError: a path does not exist; said before the first file is given.
@@ -93,22 +117,23 @@ def find(
         if not os.path.lexists(path):
             raise InputError(f"{str(path)!r} does not exist; check the spelling, and the folder that you are in")
     return _find(
-        [_absolute(path) for path in paths],
+        [path for path in map(absolute, paths) if within is None or path in within],
         None if skip is None else os.path.realpath(skip),
         base or os.getcwd(),  # noqa: PTH109
+        within,
     )
 
 
-def _find(paths: Sequence[Path], skip: str | None, base: str) -> Iterator[Found | Failure]:
+def _find(paths: Sequence[Path], skip: str | None, base: str, within: Within | None) -> Iterator[Found | Failure]:
     seen: set[str] = set()
     for path in paths:
-        for found in _named(path, skip, base):
+        for found in _named(path, skip, base, within):
             if found.source not in seen:
                 seen.add(found.source)
                 yield found
 
 
-def _named(path: Path, skip: str | None, base: str) -> Iterator[Found | Failure]:
+def _named(path: Path, skip: str | None, base: str, within: Within | None) -> Iterator[Found | Failure]:
     """What a named path stands for."""
     try:
         status = path.stat()
@@ -116,7 +141,7 @@ def _named(path: Path, skip: str | None, base: str) -> Iterator[Found | Failure]
         yield Failure(_source(path, base), _reason(error))
         return
     if stat.S_ISDIR(status.st_mode):
-        yield from _walk(path, skip, base)
+        yield from _walk(path, skip, base, within)
     elif not stat.S_ISREG(status.st_mode):
         yield Failure(_source(path, base), "it is not a file but a pipe, socket or device, which is never opened")
     else:
@@ -135,7 +160,7 @@ def _file(path: Path, status: os.stat_result, base: str) -> Found | Failure | No
     return Found(path, source, status.st_size, status.st_mtime) if known else None
 
 
-def _walk(top: Path, skip: str | None, base: str) -> Iterator[Found | Failure]:
+def _walk(top: Path, skip: str | None, base: str, within: Within | None) -> Iterator[Found | Failure]:
     """Everything beneath a folder, in the order of the names; a stack, since folders nest deeper than Python calls."""
     if top.name in NEVER or os.path.realpath(top) == skip:
         return
@@ -145,7 +170,8 @@ def _walk(top: Path, skip: str | None, base: str) -> Iterator[Found | Failure]:
         try:
             status = path.stat() if path == top else path.lstat()
             if stat.S_ISDIR(status.st_mode):
-                pending += reversed(_entries(path, ignored, skip))
+                entries = _entries(path, ignored, skip)
+                pending += reversed([entry for entry in entries if within is None or entry[0] in within])
             elif stat.S_ISREG(status.st_mode) and (found := _file(path, status, base)):
                 yield found
         except OSError as error:
@@ -165,7 +191,7 @@ def _entries(folder: Path, ignored: "_Ignored", skip: str | None) -> list[tuple[
     kept = []
     for entry in entries:
         is_folder = entry.is_dir(follow_symlinks=False)
-        if entry.name.startswith(".") or entry.is_symlink() or (is_folder and entry.name in NEVER):
+        if passed_over(entry.name) or entry.is_symlink() or (is_folder and entry.name in NEVER):
             continue
         path = Path(entry.path)
         if is_folder and skip is not None and os.path.realpath(path) == skip:

@@ -7,7 +7,7 @@ not: where one stands with the file's size and time, the whole file is stored.
 import os
 import posixpath
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -46,6 +46,11 @@ def step(document: Document, stored: Stored | None, lease: Lease) -> Step:
         return document, Change("updated", document.source)
     same = all(getattr(stored, name) == getattr(document, name) for name in _KEPT)
     return None if same else document, Change("unchanged", document.source)
+
+
+def _lies_beneath(source: str, folder: str) -> bool:
+    """Whether a name is that of a folder or of what lies in it, or of a file or its records."""
+    return f"{source}/".startswith((f"{folder.rstrip('/')}/", f"{folder}#"))
 
 
 class Files:
@@ -119,23 +124,31 @@ class Files:
                 gone = (s for s in sorted(sources) if s == file or not os.path.lexists(self._absolute(s)))
                 yield from ((None, Change("removed", source)) for source in gone)
 
-    def vanished(self, paths: Sequence[str | Path]) -> Iterator[str]:
-        """Stored documents beneath these paths whose files were not found there; what failed is not gone."""
-
-        def beneath(source: str, folders: Iterable[str]) -> bool:
-            return any(f"{source}/".startswith((f"{folder.rstrip('/')}/", f"{folder}#")) for folder in folders)
-
-        roots = [self._absolute(source_of(path, self._base)) for path in paths]
+    def vanished(self, paths: Iterable[str | Path]) -> Iterator[str]:
+        """Stored documents at and beneath these paths whose files were not found there; what failed is not gone."""
         failed = [self._absolute(source) for source in self._failed]
-        for stored in self._store.documents():
-            source = self._absolute(stored.source)
-            if (
-                not stored.given
-                and self._file_of(stored.source) not in self._seen
-                and beneath(source, roots)
-                and not beneath(source, failed)
-            ):
-                yield stored.source
+        told: set[str] = set()
+        for path in paths:
+            for stored in self._beneath(source_of(path, self._base)):
+                source = self._absolute(stored.source)
+                if (
+                    not stored.given
+                    and stored.source not in told
+                    and self._file_of(stored.source) not in self._seen
+                    and not any(_lies_beneath(source, folder) for folder in failed)
+                ):
+                    told.add(stored.source)
+                    yield stored.source
+
+    def _beneath(self, path: str) -> Iterator[Stored]:
+        """What is stored of a file or a folder."""
+        root = self._absolute(path)
+        if _lies_beneath(self._base, root):  # relative sources lie beneath it too
+            yield from (s for s in self._store.documents() if _lies_beneath(self._absolute(s.source), root))
+            return
+        yield from self._store.stored([path]).values()
+        for end in "/#":
+            yield from self._store.documents(f"{path}{end}")
 
     def _step(self, document: Document, *, whole: bool) -> Step:
         document = replace(document, settled=whole and document.modified < self._settled)

@@ -7,7 +7,7 @@ become vectors the pipeline's, how a query becomes hits `beige.search`'s.
 import os
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -31,6 +31,7 @@ from beige.models.layout import TOKENIZER
 
 if TYPE_CHECKING:
     from beige.embedder import Embedder
+    from beige.index.origins import Origin, Terms
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,20 +196,105 @@ class Index:
             LockedError: another process writes to the index.
             FingerprintError: the model has changed since the index was made.
         """
-        from beige.index.origins import FromPaths, FromTexts, Origin, Terms
-        from beige.index.pipeline import Pipeline
+        from beige.index.origins import FromPaths, FromTexts
 
-        analyser, embedder, now = self.analyser, self.embedder, time.time()
-        terms = Terms(embedder.checkpoint.path / TOKENIZER, self.manifest.chunk_tokens, lease(ttl, now), now)
         paths = [item for item in what if isinstance(item, str | Path)]
         texts = chain.from_iterable(
             [item] if isinstance(item, Text) else item for item in what if not isinstance(item, str | Path)
         )
-        with SqliteStore.open(self.path, write=True) as store:
-            origins: list[Origin] = [FromTexts(texts, store, terms)]
+
+        def origins(store: SqliteStore, terms: "Terms") -> "Iterator[Origin]":
             if paths:
-                origins.insert(0, FromPaths(paths, self._home, store, self.base, terms))
-            report = Pipeline(store, embedder, analyser, tell or (lambda change: None)).run(origins)
+                yield FromPaths(paths, self._home, store, self.base, terms)
+            yield FromTexts(texts, store, terms)
+
+        return self._run(origins, ttl, tell)
+
+    def update(
+        self,
+        paths: Sequence[str | Path],
+        changed: Collection[Path],
+        *,
+        ttl: str | float | timedelta | None = None,
+        tell: Callable[[Change], None] | None = None,
+    ) -> Report:
+        """What `add` does with paths, where it is known what has changed; the caches are left behind, see `merge`.
+
+        Args:
+            paths: files and folders.
+            changed: absolute paths; only what lies at and beneath them, and beneath the paths, is looked at.
+            ttl: as for `add`.
+            tell: as for `add`.
+
+        Raises:
+            BeigeError: as for `add`.
+        """
+        from beige.index.origins import FromPaths
+
+        def origins(store: SqliteStore, terms: "Terms") -> "Iterator[Origin]":
+            yield FromPaths(paths, self._home, store, self.base, terms, within=changed)
+
+        return self._run(origins, ttl, tell, merge=False)
+
+    def watch(
+        self,
+        *paths: str | Path,
+        ttl: str | float | timedelta | None = None,
+        tell: Callable[[Change], None] | None = None,
+        done: Callable[[Report], None] | None = None,
+        say: Callable[[str], None] | None = None,
+        stop: threading.Event | None = None,
+    ) -> None:
+        """Keep the index up to date with paths as they change. Begins with an `add` of all of them.
+
+        Vectors of files that are renamed or moved beneath the paths are kept. A path that goes away keeps its documents
+        until it is back. Others may write to the index in between; what they hold up is done afterwards.
+
+        Args:
+            paths: files and folders.
+            ttl: how long documents are found after the last change that was seen, or the beginning; as for `add`.
+            tell: called with each change once it is durable, from one thread at a time.
+            done: called with what each round of changes did.
+            say: called with sentences on what is waited for.
+            stop: ends it; without it, an interrupt does. What was told is durable.
+
+        Raises:
+            InputError: a path does not exist at the beginning.
+            MissingExtraError: watchfiles is not installed.
+            BeigeError: the system watches no more folders, or whatever `add` raises.
+        """
+        from beige.index.following import Following
+
+        nothing: Callable[[object], None] = lambda _: None  # noqa: E731
+        Following(self, ttl, tell or nothing, done or nothing, say or nothing).run(paths, self._home, stop)
+
+    def merge(self) -> None:
+        """Fold what changed into the caches, and remove what has expired.
+
+        Raises:
+            LockedError: another process writes to the index.
+        """
+        SqliteStore.open(self.path, write=True).close()
+
+    def _run(
+        self,
+        origins: "Callable[[SqliteStore, Terms], Iterator[Origin]]",
+        ttl: str | float | timedelta | None,
+        tell: Callable[[Change], None] | None,
+        *,
+        merge: bool = True,
+    ) -> Report:
+        from beige.index.origins import Terms
+        from beige.index.pipeline import Pipeline
+
+        analyser, embedder, now = self.analyser, self.embedder, time.time()
+        terms = Terms(embedder.checkpoint.path / TOKENIZER, self.manifest.chunk_tokens, lease(ttl, now), now)
+        store = SqliteStore.open(self.path, write=True)
+        try:
+            pipeline = Pipeline(store, embedder, analyser, tell or (lambda change: None))
+            report = pipeline.run(list(origins(store, terms)))
+        finally:
+            store.close(merge=merge)
         self.store.reload_manifest()
         report.notices += store.notices
         return report

@@ -1,6 +1,6 @@
 """Where a run's documents come from: files beneath paths, or texts that were given."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
@@ -10,7 +10,7 @@ from beige.documents.reader import Reader
 from beige.documents.reading import Recipe, document_of
 from beige.documents.splitter import Splitter
 from beige.documents.text import Text
-from beige.documents.walk import find
+from beige.documents.walk import Within, find
 from beige.errors import InputError
 from beige.index.files import Files, Step, step
 from beige.index.lease import Lease
@@ -56,14 +56,24 @@ class FromPaths:
         store: what is stored.
         base: the folder that relative sources are relative to.
         terms: what holds for the run.
+        within: absolute paths, where it is known that nothing else has changed; None for everywhere.
 
     Raises:
         InputError: a path does not exist.
     """
 
-    def __init__(self, paths: Sequence[str | Path], skip: Path, store: Store, base: str, terms: Terms) -> None:
-        self._paths = paths
-        self._found = find(paths, skip, base)
+    def __init__(
+        self,
+        paths: Sequence[str | Path],
+        skip: Path,
+        store: Store,
+        base: str,
+        terms: Terms,
+        *,
+        within: Collection[Path] | None = None,
+    ) -> None:
+        self._changed = paths if within is None else within
+        self._found = find(paths, skip, base, None if within is None else Within(within))
         self._files = Files(store, base, terms.lease)
         self._reader = Reader(terms.tokenizer, chunk_tokens=terms.chunk_tokens)
 
@@ -71,7 +81,7 @@ class FromPaths:
         """A step for each document whose file has changed, then one for each whose file is gone."""
         with self._reader:
             yield from self._files.steps(self._reader.read(self._files.to_read(self._found, tell)))
-        for source in self._files.vanished(self._paths):
+        for source in self._files.vanished(self._changed):
             yield None, Change("removed", source)
 
     def close(self) -> None:

@@ -163,6 +163,11 @@ class SqliteStore:
         """Remove what has expired, as every writer does when it opens and when it merges; returns how much it was."""
         return self._writing().remove_expired()
 
+    def overdue(self) -> bool:
+        """Whether something has expired that no writer has removed yet."""
+        with self._reading() as reading:
+            return bool(reading.overdue())
+
     def top(self, leg: str, query: Floats | Sparse, k: int, where: Filter | None = None) -> Ranking:
         """The leg's k best chunks, best first, ties by source and position; of those that pass the filter.
 
@@ -310,12 +315,16 @@ class SqliteStore:
         """
         self._writing().merge()
 
-    def close(self) -> None:
-        """Let go of files and locks; what was upserted is already durable."""
+    def close(self, *, merge: bool = True) -> None:
+        """Let go of files and locks; what was upserted is already durable.
+
+        Args:
+            merge: whether a writer folds what changed into the caches; else searches read it from the database.
+        """
         writer, self._writer = self._writer, None
         try:
             if writer is not None:
-                writer.finish()
+                writer.finish(merge=merge)
         finally:
             self._undo.close()
 

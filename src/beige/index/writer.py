@@ -110,10 +110,11 @@ class Writer:
         for sentence in broken:
             self._notice(sentence)
 
-    def finish(self) -> None:
-        """Merge what is left, and empty the database's log."""
+    def finish(self, *, merge: bool) -> None:
+        """Merge what is left, if wanted, and empty the database's log."""
         self._compaction.stop()
-        self._compaction.try_merge()
+        if merge:
+            self._compaction.try_merge()
         with self._lock, suppress(sqlite3.OperationalError):
             # For want of space a log cannot be written into the database: it stays, and is as durable and readable.
             self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")

@@ -1,15 +1,17 @@
 """BM25's words: a text in, a sparse vector of hashed tokens out.
 
 A token is a Unicode word, compatibility-normalised (NFKC), case-folded and stemmed by its script's Snowball stemmer;
-scripts written without spaces give overlapping pairs of characters instead. The analyser knows nothing of how often a
-token stands in an index: inverse document frequency is the store's.
+scripts written without spaces give overlapping pairs of characters instead. Which stemmer a script has is chosen for a
+whole index, or for each document by the language that it is in; a query is then read in each of the languages that
+documents have. The analyser knows nothing of how often a token stands in an index: inverse document frequency is the
+store's.
 """
 
 import re
 import threading
 import unicodedata
 from collections import Counter
-from collections.abc import Callable, Container
+from collections.abc import Callable, Collection, Container, Sequence
 from dataclasses import dataclass
 from functools import cache, lru_cache
 from hashlib import blake2b
@@ -17,12 +19,17 @@ from hashlib import blake2b
 import numpy as np
 
 from beige.errors import UsageError
+from beige.language import script_of
+from beige.languages import LANGUAGES
 from beige.values import Floats, Sparse
 
 VERSION = 1
 """Changes with every change of what tokens a text gives; an index made by another version must be rebuilt."""
 
 DEFAULT_LANGUAGE = "english"
+
+AUTO = "auto"
+"""In place of a language: each document's own."""
 
 # Scripts written without spaces between words (and Hangul, whose particles cling to the word).
 _PAIRED = (
@@ -34,20 +41,6 @@ _PAIRED = (
 )
 
 _PAIRED_RUN = re.compile(f"[{_PAIRED}]+")
-
-_SCRIPTS = (
-    (0x0000, 0x036F, "latin"),
-    (0x0370, 0x03FF, "greek"),
-    (0x0400, 0x052F, "cyrillic"),
-    (0x0530, 0x058F, "armenian"),
-    (0x0590, 0x05FF, "hebrew"),
-    (0x0600, 0x08FF, "arabic"),
-    (0x0900, 0x097F, "devanagari"),
-    (0x0B80, 0x0BFF, "tamil"),
-    (0x1E00, 0x1EFF, "latin"),
-    (0x1F00, 0x1FFF, "greek"),
-)
-"""First and last code point of the ranges whose words are stemmed, and their script."""
 
 _STEMMERS = {
     "latin": DEFAULT_LANGUAGE,
@@ -109,21 +102,30 @@ class Analyser:
     """Turns texts into BM25's sparse vectors; safe to use from several threads.
 
     Args:
-        language: a Snowball language; it stems the words of its own script, other scripts keep their default.
+        language: a Snowball language, by its name or ISO 639-1: it stems the words of its own script, other scripts
+            keep their default. Or `AUTO`: each document's own language does.
+        present: gives the languages (ISO 639-1) that documents have, in which queries are read where it is `AUTO`.
 
     Raises:
         UsageError: no stemmer has this name.
     """
 
-    def __init__(self, language: str = DEFAULT_LANGUAGE) -> None:
-        if language not in languages():
-            raise UsageError(f"no stemmer for the language {language!r}; there are: {', '.join(languages())}")
-        self.language = language
-        self._languages = _STEMMERS | {_OTHER_SCRIPTS.get(language, "latin"): language}
+    def __init__(self, language: str = DEFAULT_LANGUAGE, present: Callable[[], Collection[str]] = tuple) -> None:
+        known = LANGUAGES.get(language)
+        self.language = known.stemmer if known and known.stemmer else language
+        if self.language not in (AUTO, *languages()):
+            raise UsageError(
+                f"no stemmer for the language {language!r}; there are: {AUTO} (each document's own), "
+                f"{', '.join(languages())}"
+            )
+        self._present = present
+        chosen = {} if self.language == AUTO else {_OTHER_SCRIPTS.get(self.language, "latin"): self.language}
+        self._stemmers = _STEMMERS | chosen
         self._stemmer = cache(_stemmer)
         self._lock = threading.Lock()  # a Snowball stemmer keeps the word it works on in itself
         self._token = lru_cache(maxsize=1 << 17)(self._read)
-        self._id = lru_cache(maxsize=1 << 17)(lambda word: _hash(self._token(word)))
+        # One memory for each language: a key of two parts would take a fifth more of the time.
+        self._ids = cache(lambda code: lru_cache(maxsize=1 << 17)(lambda word: _hash(self._token(word, code))))
 
     @property
     def name(self) -> str:
@@ -133,6 +135,8 @@ class Analyser:
     def words(self, text: str, among: Container[int] | None = None) -> list[Word]:
         """The text's tokens with the characters they stand for, in reading order; pairs of characters overlap.
 
+        A word that has several tokens, being read in several languages, counts as the first that is wanted.
+
         Args:
             text: what is read.
             among: the ids that are wanted; None for all.
@@ -141,46 +145,63 @@ class Analyser:
         for run in _PAIRED_RUN.finditer(text):
             found += ((start, start + len(pair)) for start, pair in enumerate(_pairs(run.group()), run.start()))
             found.sort()
-        ids = [self._id(text[start:end]) for start, end in found]
-        return [
-            Word(self._token(text[start:end]), id, start, end)
-            for id, (start, end) in zip(ids, found, strict=True)
-            if among is None or id in among
-        ]
+        codes = [(code, self._ids(code)) for code in self._codes()]
+        words = []
+        for start, end in found:
+            word = text[start:end]
+            for code, ids in codes:
+                if among is None or ids(word) in among:
+                    words.append(Word(self._token(word, code), ids(word), start, end))
+                    break
+        return words
 
-    def counts(self, text: str) -> Counter[int]:
-        """How often each token's id stands in the text."""
-        counts = Counter(map(self._id, _words().findall(text)))
-        for run in _PAIRED_RUN.findall(text):
-            counts.update(map(self._id, _pairs(run)))
-        return counts
+    def counts(self, text: str, language: str = "") -> Counter[int]:
+        """How often each token's id stands in a document's text.
 
-    def document(self, text: str, average: float) -> Sparse:
+        Args:
+            text: what the document says.
+            language: that it is in, ISO 639-1; empty where that is not known.
+        """
+        return Counter(map(self._ids(language if self.language == AUTO else ""), _pieces(text)))
+
+    def document(self, text: str, average: float, language: str = "") -> Sparse:
         """A document's vector: each token's saturated frequency.
 
         Args:
             text: what the document says.
             average: tokens of an average document of the index.
+            language: as for `counts`.
         """
-        counts = self.counts(text)
+        counts = self.counts(text, language)
         return _sparse(counts, lambda values: saturation(values, counts.total(), average))
 
     def query(self, text: str) -> Sparse:
-        """A query's vector: how often it says each token."""
-        return _sparse(self.counts(text), lambda values: values)
+        """A query's vector: how often it says each token, in any of the languages that documents have."""
+        readings = [self._ids(code) for code in self._codes()]
+        counts: Counter[int] = Counter()
+        for word, often in Counter(_pieces(text)).items():
+            for id in {ids(word) for ids in readings}:
+                counts[id] += often
+        return _sparse(counts, lambda values: values)
 
-    def _read(self, word: str) -> str:
-        """The token of a word, or of a pair of characters, as it stands in a text."""
+    def _codes(self) -> Sequence[str]:
+        """The languages in which queries are read; the empty one is that of documents whose language is not known."""
+        return ("", *self._present()) if self.language == AUTO else ("",)
+
+    def _read(self, word: str, code: str) -> str:
+        """The token of a word, or of a pair of characters, as it stands in a text of this language."""
         folded = unicodedata.normalize("NFKC", word).casefold().translate(_INVISIBLE)
-        language = self._languages.get(_script(folded[0]), "")
-        if not language or len(folded) > _LONGEST_STEMMED:
+        script = script_of(folded[0])
+        known = LANGUAGES.get(code)
+        stemmer = known.stemmer if known and known.script == script else self._stemmers.get(script, "")
+        if not stemmer or len(folded) > _LONGEST_STEMMED:
             return folded
         with self._lock:
-            return self._stemmer(language)(folded) or folded
+            return self._stemmer(stemmer)(folded) or folded
 
 
 def language_of(name: str) -> str:
-    """The language of an analyser's name."""
+    """The language of an analyser's name, or `AUTO`."""
     return name.partition("/")[2]
 
 
@@ -202,14 +223,17 @@ def _words() -> re.Pattern[str]:
     return re.compile(rf"(?:[^\W_{_PAIRED}]+[{marks}\u00ad\u200c\u200d]*)+")
 
 
+def _pieces(text: str) -> list[str]:
+    """The words and the pairs of characters of a text."""
+    pieces = _words().findall(text)
+    for run in _PAIRED_RUN.findall(text):
+        pieces += _pairs(run)
+    return pieces
+
+
 def _pairs(run: str) -> list[str]:
     """The overlapping pairs of characters of a run; a single character stands for itself."""
     return [run[start : start + 2] for start in range(len(run) - 1)] or [run]
-
-
-@lru_cache(maxsize=1 << 12)
-def _script(letter: str) -> str:
-    return next((script for first, last, script in _SCRIPTS if first <= ord(letter) <= last), "")
 
 
 def _stemmer(language: str) -> Callable[[str], str]:

@@ -194,3 +194,32 @@ def test_searches_go_on_while_one_adds(here: Path, embedder: StandIn) -> None:
         found.append(len(searcher.search("text of", 1000)))
     assert found == sorted(found)
     assert found[-1] == 201
+
+
+TEXTS = {
+    "zh": ("图书馆星期一不开门，但是还书箱随时可以使用。", "图书馆什么时候开门"),
+    "ja": ("駅前の図書館は月曜日に閉まっていますが、返却口はいつでも使えます。", "図書館の返却口"),
+    "ar": ("كانت المكتبات مغلقة في يوم الاثنين ولكن صندوق الكتب مفتوح", "متى تفتح المكتبة"),
+    "ko": ("도서관은 월요일에 문을 닫지만 반납함은 언제나 쓸 수 있습니다.", "도서관이 언제 문을 닫나요"),
+    "de": ("Die Büchereien waren am Montag geschlossen, aber der Kasten für die Rückgabe ist immer offen", "Bücherei"),
+    "es": ("Las bibliotecas de la ciudad estaban cerradas los lunes, pero el buzón está abierto", "biblioteca"),
+    "ru": ("Библиотеки были закрыты в понедельник, но ящик для возврата всегда открыт", "библиотека"),
+    "en": ("The libraries were closed on Monday, but the box for returns is always open", "library"),
+}
+
+
+def test_words_of_many_languages_are_found_without_a_word_about_them(here: Path, embedder: StandIn) -> None:
+    for code, (text, _) in TEXTS.items():
+        (here / f"{code}.txt").write_text(text, encoding="utf-8")
+    (here / "code.py").write_text("class Shelf:\n    pass\n")
+    with Index.open("../index", embedder) as index:
+        index.add(".")
+        assert index.manifest.analyser == "words-1/auto"
+        assert index.store.languages() == sorted(TEXTS)
+        assert index.store.facet("language") == dict.fromkeys(sorted(TEXTS), 1)
+        for code, (_, query) in TEXTS.items():
+            best = index.store.top("bm25", index.analyser.query(query), 1)
+            (passage,) = index.store.fetch(best.ids)
+            assert (passage.source, passage.language) == (f"{code}.txt", code)
+    with Index.open("../index", language="auto") as index, pytest.raises(UsageError, match="--language auto"):
+        index.check(None, "de")

@@ -20,7 +20,8 @@ Precision = typer.Option("auto", "--precision", help="fp32, bf16, int8, or auto:
 Language = typer.Option(
     None,
     "--language",
-    help="Whose word endings BM25 ignores: english, german, ... Without it the index's own, else english.",
+    help="Whose word endings BM25 ignores: english, de, ..., or auto: each document's own language. Without it the "
+    "index's own, else auto.",
 )
 Ttl = typer.Option(
     None,

@@ -18,6 +18,7 @@ from beige.documents.splitter import Splitter
 from beige.documents.text import Text
 from beige.documents.walk import Found
 from beige.errors import InputError
+from beige.language import detect
 
 _REASON = 300
 """Most characters of a failure's reason."""
@@ -76,6 +77,7 @@ def document_of(given: Text, recipe: Recipe, now: float) -> Document:
         media=given.media,
         fields=fields,
         given=True,
+        language="" if given.media == "code" else detect(text),
     )
 
 
@@ -92,6 +94,7 @@ def _document(found: Found, kind: str, recipe: Recipe) -> Document:
         size=status.st_size,
         modified=status.st_mtime,
         media=kind,
+        language="" if kind == "code" else detect(content.text),
     )
 
 
@@ -117,6 +120,7 @@ def _records(found: Found, kind: str, recipe: Recipe) -> Iterator[Document | Fai
                         modified=before.st_mtime,
                         media="record",
                         fields=record.fields,
+                        language=detect(record.content.text),
                     )
         except NoRecordsError:
             yield _document(found, "code", recipe)

@@ -16,7 +16,7 @@ from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Self, cast, get_args
 
-from beige.analyser import DEFAULT_LANGUAGE, Analyser, language_of
+from beige.analyser import AUTO, Analyser, language_of
 from beige.documents.chunk import Failure
 from beige.documents.text import Text
 from beige.environment import default_index
@@ -87,7 +87,8 @@ class Index:
         Args:
             path: its folder; None for `BEIGE_INDEX`, else `.beige` in the current folder.
             embedder: an `Embedder`, or the name of its model; None for the model that made the index.
-            language: of the words that BM25 stems; None for the index's own, English for a new one.
+            language: of the words that BM25 stems, by name or ISO 639-1, or "auto" for each document's own; None for
+                the index's own, "auto" for a new one.
 
         Raises:
             StoreError: there is no index and no embedder, or the index is damaged or of another version.
@@ -97,7 +98,7 @@ class Index:
         folder = Path(default_index() if path is None else path).expanduser()
         given = _embedder(embedder) if isinstance(embedder, str) else embedder
         if given is not None and not (folder / DATABASE).exists():
-            SqliteStore.create(folder, manifest_of(given, language or DEFAULT_LANGUAGE, folder)).close()
+            SqliteStore.create(folder, manifest_of(given, language or AUTO, folder)).close()
         index = cls(folder, SqliteStore.open(folder), given)
         try:
             index.check(given, language)
@@ -118,7 +119,7 @@ class Index:
         Args:
             path: as for `open`.
             embedder: an `Embedder`, or the name of its model.
-            language: of the words that BM25 stems; None for the old index's, English where there is none.
+            language: as for `open`; None for the old index's, "auto" where there is none.
 
         Raises:
             LockedError: another process writes to the index.
@@ -127,7 +128,7 @@ class Index:
         given = _embedder(embedder) if isinstance(embedder, str) else embedder
         home = Path(default_index() if path is None else path).expanduser()
         old = manifest_at(home)
-        manifest = manifest_of(given, language or (language_of(old.analyser) if old else DEFAULT_LANGUAGE), home)
+        manifest = manifest_of(given, language or (language_of(old.analyser) if old else AUTO), home)
         with replacement(home) as folder:
             SqliteStore.create(folder, manifest.kept_as(old.storage) if old else manifest).close()
             with cls(folder, SqliteStore.open(folder), given, home=home) as index:
@@ -164,7 +165,7 @@ class Index:
         Raises:
             StoreError: they were analysed by another version of Beige.
         """
-        analyser = Analyser(language_of(self.manifest.analyser))
+        analyser = Analyser(language_of(self.manifest.analyser), self.store.languages)
         if analyser.name != self.manifest.analyser:
             raise StoreError(
                 f"the words of the index {self.path} were analysed by another version of Beige "
@@ -366,7 +367,7 @@ class Index:
             model = name_of(embedder)
             said = f"by another version of {model}" if model == made.model else f"by {made.model}, not by {model}"
             raise FingerprintError(f"the index {self.path} was made {said}; {anew} --model {model} PATH")
-        if language is not None and language != self.analyser.language:
+        if language is not None and Analyser(language).language != self.analyser.language:
             raise UsageError(
                 f"the index {self.path} was made with --language {self.analyser.language}; "
                 f"{anew} --language {language} PATH"

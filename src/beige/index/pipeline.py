@@ -154,7 +154,10 @@ class Pipeline:
         """Fix, from the first documents of an index, what its manifest says of all."""
         if self._store.manifest.average_length is None:
             lengths = [
-                self._analyser.counts(c.embedded_text).total() for r in ready if r.document for c in r.document.chunks
+                self._analyser.counts(c.embedded_text, r.document.language).total()
+                for r in ready
+                if r.document
+                for c in r.document.chunks
             ]
             if any(lengths):
                 self._store.update_manifest(average_length=sum(lengths) / len(lengths))
@@ -172,7 +175,9 @@ class Pipeline:
 
     def _entry(self, document: Document, dense: Floats) -> Entry:
         average = self._store.manifest.average_length or 1.0  # none: no text so far had a word
-        bm25 = tuple(self._analyser.document(chunk.embedded_text, average) for chunk in document.chunks)
+        bm25 = tuple(
+            self._analyser.document(chunk.embedded_text, average, document.language) for chunk in document.chunks
+        )
         return Entry(document, {DENSE: dense, BM25: bm25})
 
     # What the stages share.

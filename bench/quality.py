@@ -130,7 +130,7 @@ def through_index(data: Path, folder: Path, settings: Settings) -> dict[str, Any
             **record,
             "chunks": held.chunks,
             "files": held.documents,
-            "precision": index.manifest.precision,
+            "precision": index.manifest.encoders[0].precision,
             "chunk_tokens": index.manifest.chunk_tokens,
         }
 

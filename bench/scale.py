@@ -28,7 +28,7 @@ from beige.index import Index
 from beige.index.sqlite_store import CACHE, DATABASE, SqliteStore
 from beige.index.store import Entry
 from beige.search import Searcher
-from beige.values import Embedding, Floats
+from beige.values import Embedding, Floats, Output
 from bench.machine import circumstances
 from bench.report import Target, described, table, targets, write
 from bench.synthetic import BLOCK, CHUNKS, DIMENSION, FINGERPRINT, Corpus
@@ -212,8 +212,9 @@ class Given:
     def __init__(self, texts: Sequence[str], vectors: Floats) -> None:
         self._vectors = dict(zip(texts, vectors, strict=True))
 
-    def encode_query(self, text: str) -> Embedding:
+    def encode_query(self, text: str, outputs: tuple[Output, ...]) -> Embedding:
         """The query's vector."""
+        assert outputs == ("dense",)
         return Embedding(dense=self._vectors[text], sparse=None, multi=None, tokens=0, truncated=False)
 
 

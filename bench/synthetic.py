@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from beige.analyser import Analyser, saturation
 from beige.documents.chunk import Chunk, Document, Locator
 from beige.evaluate.data import Record, read_retrieval
-from beige.index.manifest import Leg, Manifest
+from beige.index.manifest import Encoder, Leg, Manifest
 from beige.index.store import Entry
 from beige.values import Floats, Sparse
 
@@ -102,13 +102,8 @@ class Corpus:
     def manifest(self) -> Manifest:
         """Of an index of it."""
         return Manifest(
-            model="synthetic",
-            fingerprint=FINGERPRINT,
-            precision="fp32",
-            query_template="{}",
-            document_template="{}",
-            dimension=DIMENSION,
-            legs=(Leg("dense", "dense", DIMENSION), Leg("bm25", "sparse", idf=True)),
+            encoders=(Encoder("synthetic", FINGERPRINT, "fp32", "{}", "{}"),),
+            legs=(Leg("dense", "dense", DIMENSION, encoder="synthetic"), Leg("bm25", "sparse", idf=True)),
             chunk_tokens=256,
             analyser=self._analyser.name,
             average_length=130.0,

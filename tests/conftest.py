@@ -49,6 +49,30 @@ def tiny_mean_bert(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return checkpoints.tiny_bert(tmp_path_factory.mktemp("checkpoints") / "tiny-mean-bert", pooling="mean", seed=1)
 
 
+@pytest.fixture(scope="session")
+def tiny_m3(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A random M3 with its heads: dense, sparse and multi."""
+    from tests import xlmr_checkpoints
+
+    return xlmr_checkpoints.tiny_m3(tmp_path_factory.mktemp("checkpoints") / "tiny-m3")
+
+
+@pytest.fixture(scope="session")
+def tiny_splade(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A random SPLADE, for queries and documents."""
+    from tests import splade_checkpoints
+
+    return splade_checkpoints.tiny_splade(tmp_path_factory.mktemp("checkpoints") / "tiny-splade")
+
+
+@pytest.fixture(scope="session")
+def tiny_doc_only(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A random SPLADE for documents, whose queries take their weights from a table."""
+    from tests import splade_checkpoints
+
+    return splade_checkpoints.tiny_doc_only(tmp_path_factory.mktemp("checkpoints") / "tiny-doc-only")
+
+
 def published(name: str) -> Path:
     """A published checkpoint, pulled once into the repository's ignored `.cache`; skips where no source has it."""
     from beige.errors import SourceError

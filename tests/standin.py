@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from beige.models.checkpoint import Checkpoint
-from beige.values import Embeddings
+from beige.values import Embeddings, Output, Sparse
 
 
 class StandIn:
@@ -24,21 +24,37 @@ class StandIn:
         self.fingerprint = checkpoint.fingerprint
         self.texts: list[str] = []
 
-    def encode_document(self, texts: Sequence[str]) -> Embeddings:
+    def encode_document(self, texts: Sequence[str], outputs: tuple[Output, ...] = ("dense",)) -> Embeddings:
         self.texts += texts
-        return self._encode(texts)
+        return self._encode(texts, outputs)
 
-    def encode_query(self, texts: str | Sequence[str]) -> Embeddings:
+    def encode_query(self, texts: str | Sequence[str], outputs: tuple[Output, ...] = ("dense",)) -> Embeddings:
         if isinstance(texts, str):
-            return self._encode([texts])[0]
-        return self._encode(texts)
+            return self._encode([texts], outputs)[0]
+        return self._encode(texts, outputs)
 
-    def _encode(self, texts: Sequence[str]) -> Embeddings:
+    def _encode(self, texts: Sequence[str], outputs: tuple[Output, ...]) -> Embeddings:
         words = [re.findall(r"\w+", text.lower()) for text in texts]
-        dense = np.stack([np.sum([self._direction(w) for w in ["", *found]], axis=0) for found in words])
-        dense /= np.linalg.norm(dense, axis=1, keepdims=True)
         counts = np.array([len(found) + 2 for found in words], np.int32)
-        return Embeddings(dense.astype(np.float32), None, None, counts, counts > self.checkpoint.max_tokens)
+        return Embeddings(
+            np.stack([self._dense(found) for found in words]) if "dense" in outputs else None,
+            tuple(self._sparse(found) for found in words) if "sparse" in outputs else None,
+            tuple(self._multi(found) for found in words) if "multi" in outputs else None,
+            counts,
+            counts > self.checkpoint.max_tokens,
+        )
+
+    def _dense(self, words: Sequence[str]) -> np.ndarray:
+        vector = np.sum([self._direction(word) for word in ["", *words]], axis=0)
+        return (vector / np.linalg.norm(vector)).astype(np.float32)
+
+    def _sparse(self, words: Sequence[str]) -> Sparse:
+        ids, counts = np.unique([zlib.crc32(word.encode()) % 30_000 for word in words], return_counts=True)
+        return Sparse(ids.astype(np.uint32), np.sqrt(counts).astype(np.float32))
+
+    def _multi(self, words: Sequence[str]) -> np.ndarray:
+        vectors = np.stack([self._direction(word) for word in [*words, ""]])
+        return (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32)
 
     def _direction(self, word: str) -> np.ndarray:
         return np.random.default_rng(zlib.crc32(word.encode())).standard_normal(self.checkpoint.dimension)

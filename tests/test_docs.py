@@ -41,6 +41,7 @@ def test_examples_run(page: Path, tmp_path: Path, bge_small: Path, hub: Path) ->
     }
     environment.pop("BEIGE_INDEX", None)
     splade_checkpoints.tiny_doc_only(tmp_path / "splade-doc-only")
+    splade_checkpoints.tiny_splade(tmp_path / "splade-v3")
     subprocess.run(
         ["beige", "index", "docs/", "--json"], cwd=tmp_path, env=environment, check=True, capture_output=True
     )

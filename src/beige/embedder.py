@@ -1,14 +1,16 @@
 """Text in, embeddings out. Knows templates, roles and counts; the engine knows devices, the checkpoint knows files."""
 
 import dataclasses
+import functools
 import itertools
+import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from pathlib import Path
 from typing import overload
 
 import numpy as np
 
-from beige.engines import Raw, open_engine
+from beige.engines import Engine, Raw, open_engine
 from beige.engines.batches import sliced
 from beige.errors import InputError, NotFiniteError, UsageError
 from beige.instructions import Example, affixes
@@ -58,7 +60,6 @@ class Embedder:
     Attributes:
         checkpoint: the model's files.
         affixes: by role, what goes before and after a text.
-        engine: what runs it.
     """
 
     def __init__(
@@ -95,7 +96,7 @@ class Embedder:
             ModelNotFoundError: no such model.
             SourceError: it is not on this machine and no source gave it.
             CheckpointError: its files are damaged.
-            EngineError: it cannot run here.
+            EngineError: it cannot run here. A model whose queries need no engine says so at its first documents.
             MissingExtraError: it needs PyTorch, which is not installed.
         """
         checkpoint = open_kind("embedder", model, max_tokens)
@@ -108,7 +109,16 @@ class Embedder:
         self._tokenizer = checkpoint.tokenizer()
         self._hollow = self._tokenizer.hollow
         self._query_weights = checkpoint.query_weights()
-        self.engine = open_engine(checkpoint, device, precision)
+        self._opening = threading.Lock()
+        self._open = functools.partial(open_engine, checkpoint, device, precision)
+        if self._query_weights is None:
+            _ = self.engine  # what cannot run is said at once
+
+    @functools.cached_property
+    def engine(self) -> Engine:
+        """What runs it; of a model whose queries need no engine, opened for its first documents."""
+        with self._opening:
+            return self.__dict__.get("engine") or self._open()
 
     @property
     def fingerprint(self) -> str:
@@ -146,28 +156,40 @@ class Embedder:
         return self.engine.device
 
     @overload
-    def encode_query(self, texts: str) -> Embedding: ...  # type: ignore[overload-overlap]  # a str is iterable
+    def encode_query(  # type: ignore[overload-overlap]  # a str is an iterable of str as well
+        self, texts: str, outputs: tuple[Output, ...] = ...
+    ) -> Embedding: ...
     @overload
-    def encode_query(self, texts: list[str] | tuple[str, ...]) -> Embeddings: ...
+    def encode_query(self, texts: list[str] | tuple[str, ...], outputs: tuple[Output, ...] = ...) -> Embeddings: ...
     @overload
-    def encode_query(self, texts: Iterator[str]) -> Iterator[Embeddings]: ...
+    def encode_query(self, texts: Iterator[str], outputs: tuple[Output, ...] = ...) -> Iterator[Embeddings]: ...
     @overload
-    def encode_query(self, texts: Iterable[str]) -> Embeddings | Iterator[Embeddings]: ...
-    def encode_query(self, texts: Iterable[str]) -> Embedding | Embeddings | Iterator[Embeddings]:
+    def encode_query(
+        self, texts: Iterable[str], outputs: tuple[Output, ...] = ...
+    ) -> Embeddings | Iterator[Embeddings]: ...
+    def encode_query(
+        self, texts: Iterable[str], outputs: tuple[Output, ...] = ("dense",)
+    ) -> Embedding | Embeddings | Iterator[Embeddings]:
         """`encode` with the role "query"."""
-        return self.encode(texts, "query")
+        return self.encode(texts, "query", outputs)
 
     @overload
-    def encode_document(self, texts: str) -> Embedding: ...  # type: ignore[overload-overlap]  # a str is iterable
+    def encode_document(  # type: ignore[overload-overlap]  # a str is an iterable of str as well
+        self, texts: str, outputs: tuple[Output, ...] = ...
+    ) -> Embedding: ...
     @overload
-    def encode_document(self, texts: list[str] | tuple[str, ...]) -> Embeddings: ...
+    def encode_document(self, texts: list[str] | tuple[str, ...], outputs: tuple[Output, ...] = ...) -> Embeddings: ...
     @overload
-    def encode_document(self, texts: Iterator[str]) -> Iterator[Embeddings]: ...
+    def encode_document(self, texts: Iterator[str], outputs: tuple[Output, ...] = ...) -> Iterator[Embeddings]: ...
     @overload
-    def encode_document(self, texts: Iterable[str]) -> Embeddings | Iterator[Embeddings]: ...
-    def encode_document(self, texts: Iterable[str]) -> Embedding | Embeddings | Iterator[Embeddings]:
+    def encode_document(
+        self, texts: Iterable[str], outputs: tuple[Output, ...] = ...
+    ) -> Embeddings | Iterator[Embeddings]: ...
+    def encode_document(
+        self, texts: Iterable[str], outputs: tuple[Output, ...] = ("dense",)
+    ) -> Embedding | Embeddings | Iterator[Embeddings]:
         """`encode` with the role "document"."""
-        return self.encode(texts, "document")
+        return self.encode(texts, "document", outputs)
 
     @overload
     def encode(  # type: ignore[overload-overlap]  # a str is an iterable of str as well

@@ -75,9 +75,9 @@ def test_another_model_is_refused_until_a_rebuild(beige, here: Path, tiny_bert: 
     assert done.code == 2
     assert f"beige index --rebuild --index .beige --model {tiny_mean_bert}" in done.err
     assert beige("index", ".", "--rebuild", "--model", tiny_mean_bert, "--json").code == 0
-    assert json.loads(beige("status", "--json").out)["manifest"]["model"] == str(tiny_mean_bert)
+    assert json.loads(beige("status", "--json").out)["manifest"]["encoders"][0]["model"] == str(tiny_mean_bert)
     assert beige("index", ".", "--rebuild").code == 0
-    assert json.loads(beige("status", "--json").out)["manifest"]["model"] == str(tiny_mean_bert)
+    assert json.loads(beige("status", "--json").out)["manifest"]["encoders"][0]["model"] == str(tiny_mean_bert)
 
 
 SMALL_WINDOWS = """

@@ -176,7 +176,7 @@ def test_sources_are_named_from_the_current_folder(beige, index: Path, monkeypat
     ("arguments", "said"),
     [
         (["  "], "the query is empty"),
-        (["x", "--legs", "dense,sparse"], "no leg 'sparse'; there are: dense, bm25"),
+        (["x", "--legs", "dense,sparse"], "no leg 'sparse'; the index has dense, bm25"),
         (["x", "--legs", ","], "no leg to search"),
         (["x", "--limit", "-1"], "from 1 to 1000, not -1"),
         (["x", "--limit", "1000000"], "from 1 to 1000, not 1000000"),

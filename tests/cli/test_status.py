@@ -9,9 +9,9 @@ def test_status(beige, here: Path, tiny_bert: Path) -> None:
     assert (said["path"], said["documents"], said["chunks"]) == (".beige", 1, 1)
     assert said["bytes"] == sum(path.stat().st_size for path in Path(".beige").iterdir())
     assert said["caches"] == {"dense": "current", "bm25": "current"}
-    assert said["manifest"]["model"] == str(tiny_bert)
+    assert said["manifest"]["encoders"][0]["model"] == str(tiny_bert)
     shown = beige("status").out
-    for line in ("documents    1", "words        german", "caches       dense current, bm25 current"):
+    for line in ("documents    1", "bm25: words, german", "caches       dense current, bm25 current"):
         assert line in shown
 
 

@@ -84,7 +84,7 @@ def test_the_indexs_own_legs_are_those_of_a_search(index: Index, tmp_path: Path,
             for query, text in task.queries.items():
                 sources = [hit.source for hit in searcher.search(text, 100, legs=legs)]
                 assert list(result.ranked[query]) == list(dict.fromkeys(sources))
-    assert result.cost.bytes_per_vector == 2 * index.manifest.dimension
+    assert result.cost.bytes_per_vector == 2 * index.manifest.leg("dense").dimension
 
 
 def test_a_reranker_reads_what_a_search_would_give_it(index: Index, tmp_path: Path, settings: Settings):

@@ -73,8 +73,8 @@ def test_both_legs_are_fused_by_the_searchs_formula():
     floor = cosines.mean()
     order = np.argsort(-cosines)
     legs = {
-        "dense": Evidence(cosines, (np.argsort(order) + 1).astype(np.int32), floor),
-        "bm25": Evidence(lexical, np.zeros(len(TEXTS), np.int32), 0.0),
+        "dense": Evidence(cosines, (np.argsort(order) + 1).astype(np.int32), floor, "dense"),
+        "bm25": Evidence(lexical, np.zeros(len(TEXTS), np.int32), 0.0, "sparse"),
     }
     expected = fuse("convex", legs)
     assert ranking.places.tolist() == np.argsort(-expected, kind="stable").tolist()

@@ -13,7 +13,7 @@ from pathspec import PathSpec
 from beige.documents.chunk import Chunk, Document, Locator
 from beige.index import filter
 from beige.index.filter import All, Filter, Not
-from beige.index.manifest import Leg, Manifest
+from beige.index.manifest import Encoder, Leg, Manifest
 from beige.index.store import Entry, Store
 from beige.values import Floats, Sparse
 
@@ -26,13 +26,13 @@ Answer = list[tuple[str, int, float]]
 
 def manifest(dimension: int = DIMENSION) -> Manifest:
     return Manifest(
-        model="tiny",
-        fingerprint="0" * 64,
-        precision="fp32",
-        query_template="{}",
-        document_template="{}",
-        dimension=dimension,
-        legs=(Leg("dense", "dense", dimension), Leg("bm25", "sparse", idf=True), Leg("sparse", "sparse")),
+        encoders=(Encoder("tiny", "0" * 64, "fp32", "{}", "{}"),),
+        legs=(
+            Leg("dense", "dense", dimension, encoder="tiny"),
+            Leg("bm25", "sparse", idf=True),
+            Leg("sparse", "sparse", encoder="tiny"),
+            Leg("multi", "multi", dimension, encoder="tiny"),
+        ),
         chunk_tokens=256,
         analyser="test/1",
         average_length=10.0,
@@ -47,6 +47,13 @@ def dense(rng: np.random.Generator, count: int, dimension: int = DIMENSION) -> F
 def sparse(rng: np.random.Generator) -> Sparse:
     ids = np.flatnonzero(rng.random(TERMS) < 0.3).astype(np.uint32)
     return Sparse(ids, (rng.integers(1, 9, len(ids)) / 4).astype(np.float32))
+
+
+def multi(rng: np.random.Generator, tokens: int, dimension: int = DIMENSION) -> Floats:
+    """Whole numbers of which one is 127 or -127: they are stored as they are."""
+    vectors = rng.integers(-100, 101, (tokens, dimension))
+    vectors[np.arange(tokens), rng.integers(0, dimension, tokens)] = 127 * rng.choice([-1, 1], tokens)
+    return vectors.astype(np.float32)
 
 
 def entry(source: str, seed: int, chunks: int | None = None) -> Entry:
@@ -84,6 +91,7 @@ def entry(source: str, seed: int, chunks: int | None = None) -> Entry:
             "dense": dense(rng, count),
             "bm25": tuple(sparse(rng) for _ in range(count)),
             "sparse": tuple(sparse(rng) for _ in range(count)),
+            "multi": tuple(multi(rng, int(rng.integers(0, 5))) for _ in range(count)),
         },
     )
 
@@ -93,6 +101,11 @@ QUERIES: Mapping[str, Sequence[Floats | Sparse]] = {
     "bm25": [sparse(np.random.default_rng(seed)) for seed in range(3)],
     "sparse": [sparse(np.random.default_rng(seed)) for seed in range(3)],
 }
+
+"""Of the legs that find something by themselves."""
+
+TOKENS = [dense(np.random.default_rng(seed), 1 << seed) for seed in range(3)]
+"""Queries of the multi leg; their numbers are powers of two, so that means are exact."""
 
 
 @dataclass
@@ -116,6 +129,11 @@ class PlainStore:
             for source, entry in self.entries.items()
             for position, vector in enumerate(entry.vectors[leg])
         }
+        if leg == "multi":
+            return {
+                place: float((query @ vector.T).max(axis=1).mean()) if len(vector) else 0.0
+                for place, vector in vectors.items()
+            }
         if not isinstance(query, Sparse):
             return {place: float(vector @ query) for place, vector in vectors.items()}
         scores = dict.fromkeys(vectors, 0.0)
@@ -238,3 +256,8 @@ def check_equal(store: Store, plain: PlainStore, ks: Sequence[int] = (1, 3, 1000
         for query in queries:
             for k in ks:
                 assert top(store, leg, query, k) == plain.top(leg, query, k), (leg, k)
+    everything = store.top("dense", QUERIES["dense"][0], 1000).ids
+    places = [(passage.source, passage.position) for passage in store.fetch(everything)]
+    for query in TOKENS:
+        expected = plain.all_scores("multi", query)
+        assert store.scores("multi", query, everything).tolist() == [expected[place] for place in places]

@@ -34,15 +34,13 @@ def recall(store: SqliteStore, kept: dict[str, Floats], queries: Floats) -> floa
 
 
 NOTHING = (Sparse(np.empty(0, np.uint32), np.empty(0, np.float32)),) * CHUNKS
+EMPTY = {"bm25": NOTHING, "sparse": NOTHING, "multi": (np.empty((0, DIMENSION), np.float32),) * CHUNKS}
 
 
 def fill(store: SqliteStore, rng: np.random.Generator, count: int) -> dict[str, Floats]:
     made = {f"doc{number}": clustered(rng, CHUNKS) for number in range(count)}
     store.upsert(
-        [
-            Entry(entry(source, 0, CHUNKS).document, {"dense": vectors, "bm25": NOTHING, "sparse": NOTHING})
-            for source, vectors in made.items()
-        ]
+        [Entry(entry(source, 0, CHUNKS).document, EMPTY | {"dense": vectors}) for source, vectors in made.items()]
     )
     return {source: vectors.astype(np.float16).astype(np.float32) for source, vectors in made.items()}
 
@@ -92,7 +90,7 @@ def test_recall_through_growth_edits_deletions_and_reopenings(tmp_path: Path) ->
             batch = {f"doc{number}": clustered(rng, CHUNKS) for number in numbers[start : start + 50]}
             store.upsert(
                 [
-                    Entry(entry(source, 0, CHUNKS).document, {"dense": vectors, "bm25": NOTHING, "sparse": NOTHING})
+                    Entry(entry(source, 0, CHUNKS).document, EMPTY | {"dense": vectors})
                     for source, vectors in batch.items()
                 ]
             )

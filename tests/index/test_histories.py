@@ -95,6 +95,14 @@ def bits(store: SqliteStore, queries: dict[str, list[Floats | Sparse]]) -> list[
     return found
 
 
+def token_bits(store: SqliteStore, query: Floats) -> dict[tuple[str, int], bytes]:
+    """What token vectors say of every chunk."""
+    passages = list(store.scan())
+    scores = store.scores("multi", query, np.array([passage.id for passage in passages]))
+    assert len(set(scores.tolist())) > 100
+    return {(p.source, p.position): s.tobytes() for p, s in zip(passages, scores, strict=True)}
+
+
 @pytest.mark.parametrize("seed", range(3))
 def test_scores_of_real_vectors_have_the_same_bits_in_a_fresh_index(tmp_path: Path, seed: int) -> None:
     rng = np.random.default_rng(seed)
@@ -112,7 +120,8 @@ def test_scores_of_real_vectors_have_the_same_bits_in_a_fresh_index(tmp_path: Pa
     def random_entry(number: int) -> Entry:
         document = entry(f"doc{number:03}", int(rng.integers(1000)), chunks=3).document
         return Entry(document, {"dense": unit(3), "bm25": tuple(weights() for _ in range(3)),
-                                "sparse": tuple(weights() for _ in range(3))})  # fmt: skip
+                                "sparse": tuple(weights() for _ in range(3)),
+                                "multi": tuple(unit(int(rng.integers(1, 9))) for _ in range(3))})  # fmt: skip
 
     kept: dict[str, Entry] = {}
     with SqliteStore.create(tmp_path / "old", manifest(dimension), tail_rows=40) as old:
@@ -132,5 +141,7 @@ def test_scores_of_real_vectors_have_the_same_bits_in_a_fresh_index(tmp_path: Pa
             }
             assert bits(old, queries) == bits(fresh, queries)
             assert len(bits(old, queries)) > 1000
+            tokens = unit(5)
+            assert token_bits(old, tokens) == token_bits(fresh, tokens)
             check_centroid(old, kept)
             check_centroid(fresh, kept)

@@ -22,11 +22,11 @@ def test_opening_without_an_index_says_how_to_make_one(here: Path) -> None:
 def test_an_index_is_made_where_an_embedder_is_given(here: Path, embedder: StandIn) -> None:
     with Index.open("new", embedder) as index:
         assert index.count() == (0, 0)
-        assert index.manifest.fingerprint == embedder.fingerprint
+        assert [encoder.fingerprint for encoder in index.manifest.encoders] == [embedder.fingerprint]
     with Index.open("new") as index:
-        assert index.manifest.dimension == embedder.checkpoint.dimension
+        assert index.manifest.leg("dense").dimension == embedder.checkpoint.dimension
         assert index.manifest.chunk_tokens == embedder.checkpoint.max_tokens
-    assert manifest_at("new").model == str(embedder.checkpoint.path)
+    assert manifest_at("new").encoders[0].model == str(embedder.checkpoint.path)
 
 
 def test_the_default_index(here: Path, embedder: StandIn, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -222,4 +222,4 @@ def test_words_of_many_languages_are_found_without_a_word_about_them(here: Path,
             (passage,) = index.store.fetch(best.ids)
             assert (passage.source, passage.language) == (f"{code}.txt", code)
     with Index.open("../index", language="auto") as index, pytest.raises(UsageError, match="--language auto"):
-        index.check(None, "de")
+        index.check(language="de")

@@ -303,8 +303,8 @@ def test_a_second_writer_is_refused(here: Path, embedder: StandIn) -> None:
 def test_a_chunk_that_was_cut_is_counted(here: Path, embedder: StandIn) -> None:
     encode = embedder.encode_document
 
-    def cut(texts):
-        found = encode(texts)
+    def cut(texts, outputs):
+        found = encode(texts, outputs)
         found.truncated[:] = True
         return found
 
@@ -319,10 +319,10 @@ class Failing(StandIn):
 
     word = "poison"
 
-    def encode_document(self, texts):
+    def encode_document(self, texts, outputs=("dense",)):
         if any(self.word in text for text in texts):
             raise NotFiniteError(f"a text with {self.word} gives a vector that is not finite")
-        return super().encode_document(texts)
+        return super().encode_document(texts, outputs)
 
 
 @pytest.fixture

@@ -1,3 +1,4 @@
+import json
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
@@ -9,6 +10,7 @@ import pytest
 from beige.errors import StoreError
 from beige.index import schema
 from beige.index.expression import parse
+from beige.index.manifest import Encoder, Leg
 from beige.index.sqlite_store import DATABASE, SqliteStore
 from beige.index.store import Entry
 from tests.index.samples import PlainStore, check_equal, check_filtered, entry, manifest
@@ -58,6 +60,44 @@ def test_a_migration_that_fails_changes_nothing(tmp_path: Path, database: sqlite
     plain.upsert([entry("a", 1, chunks=2)])
     with SqliteStore.open(tmp_path / "index") as store:
         check_equal(store, plain)
+
+
+OLD_MANIFEST = {
+    "model": "bge-small-en-v1.5",
+    "fingerprint": "0" * 64,
+    "precision": "bf16",
+    "query_template": "for: {text}",
+    "document_template": "{text}",
+    "dimension": 2,
+    "legs": [
+        {"name": "dense", "kind": "dense", "dimension": 2, "idf": False},
+        {"name": "bm25", "kind": "sparse", "dimension": None, "idf": True},
+    ],
+    "chunk_tokens": 256,
+    "analyser": "words-1/english",
+    "average_length": 3.5,
+    "base": "..",
+    "created": "2026-01-01T00:00:00+00:00",
+}
+"""What an index said of itself when it had one model: schema version 1."""
+
+
+@pytest.mark.parametrize("write", [False, True])
+def test_an_index_of_one_model_becomes_one_of_a_list_of_models(tmp_path: Path, write: bool) -> None:
+    with closing(sqlite3.connect(tmp_path / DATABASE, isolation_level=None)) as old:
+        old.execute("PRAGMA journal_mode = WAL")
+        old.execute("BEGIN")
+        schema.migrate(old, schema.MIGRATIONS[:1])
+        schema.add_legs(old, 2)
+        rows = [(name, json.dumps(value)) for name, value in OLD_MANIFEST.items()]
+        old.executemany("INSERT INTO manifest VALUES (?, ?)", rows)
+        old.execute("COMMIT")
+    with SqliteStore.open(tmp_path, write=write) as store:
+        made = store.manifest
+    assert made.encoders == (Encoder("bge-small-en-v1.5", "0" * 64, "bf16", "for: {text}", "{text}"),)
+    assert made.legs[0] == Leg("dense", "dense", 2, encoder="bge-small-en-v1.5")
+    assert made.legs[1] == Leg("bm25", "sparse", idf=True)
+    assert (made.average_length, made.created) == (3.5, "2026-01-01T00:00:00+00:00")
 
 
 @pytest.mark.parametrize("write", [False, True])

@@ -120,15 +120,15 @@ def test_a_replaced_index_is_noticed(folder: Path, tmp_path: Path) -> None:
 def test_the_manifest_is_kept_and_updated(folder: Path) -> None:
     fill(folder)
     with SqliteStore.open(folder) as reader, SqliteStore.open(folder, write=True) as store:
-        store.update_manifest(average_length=0.5, precision="bf16")
+        store.update_manifest(average_length=0.5, analyser="test/2")
         with pytest.raises(StoreError, match="no value 'colour'"):
             store.update_manifest(colour="blue")
-        with pytest.raises(StoreError, match="'dimension' is fixed"):
-            store.update_manifest(dimension=7)
+        with pytest.raises(StoreError, match="'legs' is fixed"):
+            store.update_manifest(legs=())
         reader.reload_manifest()
         assert reader.manifest == store.manifest
     with SqliteStore.open(folder) as again:
-        assert (again.manifest.average_length, again.manifest.precision) == (0.5, "bf16")
+        assert (again.manifest.average_length, again.manifest.analyser) == (0.5, "test/2")
         assert again.manifest.legs == manifest().legs
 
 

@@ -10,9 +10,9 @@ import pytest
 
 from beige.errors import StoreError
 from beige.index.store import Entry, Store
-from beige.values import Sparse
+from beige.values import Floats, Sparse
 from tests.index.contract import BACKENDS
-from tests.index.samples import DIMENSION, QUERIES, PlainStore, check_equal, entry, manifest, top
+from tests.index.samples import DIMENSION, QUERIES, TOKENS, PlainStore, check_equal, entry, manifest, top
 
 
 @pytest.fixture(params=BACKENDS)
@@ -110,7 +110,8 @@ def test_scores_agree_with_ranks(store: Store) -> None:
 def test_ties_break_by_source_and_position(store: Store) -> None:
     one = entry("x", 1, chunks=3)
     same = Entry(one.document, {"dense": np.ones((3, DIMENSION), np.float32), "bm25": one.vectors["bm25"][:1] * 3,
-                                "sparse": one.vectors["sparse"][:1] * 3})  # fmt: skip
+                                "sparse": one.vectors["sparse"][:1] * 3,
+                                "multi": one.vectors["multi"][:1] * 3})  # fmt: skip
     for source in ("c", "a", "ä", "b"):
         store.upsert([Entry(replace(same.document, source=source), same.vectors)])
     query = np.ones(DIMENSION, np.float32)
@@ -120,15 +121,22 @@ def test_ties_break_by_source_and_position(store: Store) -> None:
         assert [hit[:2] for hit in top(store, "sparse", same.vectors["sparse"][0], k)] == expected[:k]
 
 
+def same(one: Floats | Sparse, other: Floats | Sparse) -> bool:
+    if isinstance(one, Sparse):
+        assert isinstance(other, Sparse)
+        return np.array_equal(one.ids, other.ids) and np.array_equal(one.weights, other.weights)
+    return np.array_equal(one, other)
+
+
 def test_known_gives_the_vectors_of_any_chunk_with_the_key(store: Store) -> None:
     first, second = entry("a", 1, chunks=3), entry("b", 2, chunks=2)
     store.upsert([first, second])
     keys = [chunk.key for chunk in first.document.chunks + second.document.chunks]
-    known = store.known("dense", [*keys, "ff" * 32])
-    assert set(known) == set(keys)
-    for key, vector in zip(keys, [*first.vectors["dense"], *second.vectors["dense"]], strict=True):
-        assert known[key].dtype == np.float32
-        assert (known[key] == vector).all()
+    for leg in ("dense", "bm25", "sparse", "multi"):
+        known = store.known(leg, [*keys, "ff" * 32])
+        assert set(known) == set(keys)
+        for key, vector in zip(keys, [*first.vectors[leg], *second.vectors[leg]], strict=True):
+            assert same(known[key], vector)
     store.delete(["a"])
     assert set(store.known("dense", keys)) == set(keys[3:])
 
@@ -207,6 +215,44 @@ def test_given_documents_are_told_from_files(store: Store) -> None:
     assert {p.source: p.given for p in store.fetch(ids)} == {"one": False, "two": True}
 
 
+def test_what_is_known_is_stored_again_as_it_was(store: Store) -> None:
+    """Also where storing rounds: a chunk that is copied keeps its scores."""
+    rng = np.random.default_rng(0)
+    one = entry("a", 1, chunks=4)
+    vectors = {
+        "dense": rng.standard_normal((4, DIMENSION)).astype(np.float32),
+        "bm25": one.vectors["bm25"],
+        "sparse": tuple(replace(s, weights=s.weights / np.float32(7)) for s in one.vectors["sparse"]),
+        "multi": tuple(rng.standard_normal((tokens, DIMENSION)).astype(np.float32) for tokens in (1, 5, 0, 3)),
+    }
+    store.upsert([Entry(one.document, vectors)])
+    keys = [chunk.key for chunk in one.document.chunks]
+    copied = {leg: [store.known(leg, keys)[key] for key in keys] for leg in vectors}
+    entries = {leg: np.stack(found) if leg == "dense" else tuple(found) for leg, found in copied.items()}
+    store.upsert([Entry(replace(one.document, source="b"), entries)])  # type: ignore[arg-type]
+    places = {(p.source, p.position): p.id for p in store.scan()}
+    for leg, query in (
+        ("dense", vectors["dense"][0]),
+        ("sparse", QUERIES["sparse"][0]),
+        ("multi", vectors["multi"][1]),
+    ):
+        scores = [store.scores(leg, query, np.array([places[name, n] for n in range(4)])) for name in ("a", "b")]
+        assert scores[0].tobytes() == scores[1].tobytes()
+
+
+def test_token_vectors_score_but_find_nothing(store: Store) -> None:
+    store.upsert([entry("a", 1, chunks=3)])
+    with pytest.raises(StoreError, match="the leg 'multi' finds nothing by itself"):
+        store.top("multi", TOKENS[0], 1)
+    with pytest.raises(StoreError, match="multi"):
+        store.idf("multi", QUERIES["sparse"][0])
+    with pytest.raises(StoreError, match="'multi' has no dense vectors"):
+        store.centroid("multi")
+    ids = store.top("dense", QUERIES["dense"][0], 3).ids
+    assert store.scores("multi", np.empty((0, DIMENSION), np.float32), ids).tolist() == [0, 0, 0]
+    assert np.isnan(store.scores("multi", TOKENS[0], ids + 100)).all()
+
+
 def test_documents_are_listed_by_prefix(store: Store) -> None:
     names = ["", "a", "a/b", "a/b#1", "a/b#2", "a/c", "ab", "b", "é", "\U0001f600", "\uffff"]
     store.upsert([entry(name, seed) for seed, name in enumerate(names)])
@@ -254,6 +300,10 @@ def test_a_scan_gives_every_chunk_once(store: Store) -> None:
         ("bm25", (Sparse(np.array([1, 1], np.uint32), np.ones(2, np.float32)),) * 2, "distinct"),
         ("bm25", (Sparse(np.array([1], np.uint32), np.full(1, np.inf, np.float32)),) * 2, "infinite"),
         ("bm25", (Sparse(np.array([1], np.uint32), np.full(1, -1, np.float32)),) * 2, "below zero"),
+        ("multi", (np.ones((3, DIMENSION + 1), np.float32),) * 2, "token vectors of 6 dimensions"),
+        ("multi", np.ones((2, DIMENSION), np.float32), "token vectors of 6 dimensions"),
+        ("multi", (np.full((3, DIMENSION), np.nan, np.float32),) * 2, "NaN"),
+        ("multi", (np.ones((3, DIMENSION), np.float32),), "chunks"),
     ],
 )
 def test_vectors_that_do_not_fit_are_refused_and_nothing_is_stored(
@@ -284,6 +334,9 @@ def test_queries_that_do_not_fit_are_refused(store: Store) -> None:
     ):
         with pytest.raises(StoreError, match=leg):
             store.top(leg, query, 1)
+    for tokens in (QUERIES["dense"][0], QUERIES["bm25"][0], np.full((2, DIMENSION), np.inf, np.float32)):
+        with pytest.raises(StoreError, match="multi"):
+            store.scores("multi", tokens, np.array([1]))
 
 
 def test_an_empty_sparse_query_finds_nothing(store: Store) -> None:

@@ -5,11 +5,11 @@ from beige.errors import UsageError
 from beige.search.fusion import FUSIONS, Evidence, convex, fuse, reciprocal
 
 
-def evidence(scores, ranks=None, floor=0.0) -> Evidence:
+def evidence(scores, ranks=None, floor=0.0, kind="dense") -> Evidence:
     scores = np.array(scores, np.float32)
     if ranks is None:
         ranks = 1 + np.argsort(np.argsort(-scores, kind="stable"), kind="stable")
-    return Evidence(scores, np.array(ranks, np.int32), floor)
+    return Evidence(scores, np.array(ranks, np.int32), floor, kind)
 
 
 def test_convex_is_the_weighted_mean_of_scores_between_floor_and_best() -> None:
@@ -52,6 +52,27 @@ def test_every_fusion_prefers_what_is_better_in_every_leg(name: str) -> None:
     scores = fuse(name, {"dense": evidence([0.9, 0.5, 0.1]), "bm25": evidence([9, 5, 1])})
     assert scores.dtype == np.float32
     assert np.all(np.diff(scores) < 0)
+
+
+def test_legs_of_one_kind_share_its_weight() -> None:
+    legs = {
+        "dense": evidence([1, 0, 0]),
+        "bm25": evidence([0, 1, 0], kind="sparse"),
+        "splade": evidence([0, 0, 1], kind="sparse"),
+    }
+    assert fuse("convex", legs) == pytest.approx([0.6, 0.2, 0.2])
+    assert fuse("convex", legs, {"splade": 0.4}) == pytest.approx([0.5, 1 / 6, 1 / 3])
+    two = {"bge": evidence([1, 0]), "e5": evidence([1, 0]), "bm25": evidence([0, 1], kind="sparse")}
+    assert fuse("convex", two) == pytest.approx([0.6, 0.4])
+    late = {"dense": evidence([1, 0]), "bm25": evidence([0, 1], kind="sparse"), "multi": evidence([0, 1], kind="multi")}
+    assert fuse("convex", late) == pytest.approx([0.6 / 1.6, 1.0 / 1.6])
+
+
+def test_a_candidate_that_was_not_rescored_gets_nothing_for_it() -> None:
+    multi = evidence([0.9, 0.5, np.nan], [1, 2, 0], floor=0.5, kind="multi")
+    for name, expected in (("convex", [0.5, 0, 0.5]), ("reciprocal", [1 / 61 + 1 / 63, 2 / 62, 1 / 61])):
+        fused = fuse(name, {"dense": evidence([0, 0.5, 1]), "multi": multi}, {"dense": 1, "multi": 1})
+        assert fused[[0, 2]] == pytest.approx([expected[0], expected[2]])
 
 
 def test_a_single_leg_keeps_its_scores() -> None:

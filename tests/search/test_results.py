@@ -184,7 +184,9 @@ def test_a_hit_without_the_querys_words_shows_its_nearest_sentence(
     (tmp_path / "a.txt").write_text("Stones are grey. The river is deep and wide. Light is fast.")
     with Index.open("index", embedder) as index:
         index.add("a.txt")
-        monkeypatch.setattr(embedder, "encode_query", lambda text: embedder.encode_document(["the river is wide"])[0])
+        monkeypatch.setattr(
+            embedder, "encode_query", lambda text, outputs: embedder.encode_document(["the river is wide"])[0]
+        )
         with Searcher(index) as searcher:
             (hit,) = searcher.search("courant", explain=True)
             assert [hit.text[s.start : s.end] for s in hit.sentences] == ["The river is deep and wide."]

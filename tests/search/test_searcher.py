@@ -114,7 +114,7 @@ def test_an_empty_index_has_no_hits(tmp_path: Path, embedder: StandIn) -> None:
 
 
 def test_words_are_searched_without_the_model(index: Index, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("beige.index.index._embedder", lambda model: pytest.fail("the model was loaded"))
+    monkeypatch.setattr("beige.index.encoders.load", lambda model: pytest.fail("the model was loaded"))
     with Index.open(index.path) as again, Searcher(again) as searcher:
         assert searcher.search("zebra", legs=["bm25"])
 
@@ -133,7 +133,7 @@ def test_another_model_is_refused(index: Index, tmp_path: Path) -> None:
         ("x", {"limit": 0}, "from 1 to 1000"),
         ("x", {"limit": 10**6}, "from 1 to 1000"),
         ("x", {"legs": []}, "no leg to search"),
-        ("x", {"legs": ["dense", "sparse"]}, "no leg 'sparse'"),
+        ("x", {"legs": ["dense", "sparse"]}, "no leg 'sparse'; the index has dense, bm25"),
         ("x", {"fusion": "magic"}, "no fusion 'magic'"),
         ("x", {"weights": {"sparse": 1}}, "sparse"),
         ("x", {"leg": ["dense"]}, "no option 'leg'"),

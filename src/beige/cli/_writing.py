@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from beige.cli._terminal import emit
+from beige.cli._terminal import emit, names
 
 if TYPE_CHECKING:
     from beige.index import Index
@@ -15,6 +15,13 @@ if TYPE_CHECKING:
 
 Model = typer.Option(
     None, "--model", help="A name from `beige models`, or a folder. Without it the index's own, else bge-small-en-v1.5."
+)
+Legs = typer.Option(
+    None,
+    "--legs",
+    help="What to search by, with commas between: bm25, outputs of the model (dense, sparse, multi, or multi/2 for "
+    "half of the token vectors), NAME=OUTPUT:MODEL of another model. Without it the index's own, else words and what "
+    "the model gives one vector of.",
 )
 Precision = typer.Option("auto", "--precision", help="fp32, bf16, int8, or auto: the fastest that keeps the vectors.")
 Language = typer.Option(
@@ -33,15 +40,17 @@ Verbose = typer.Option(False, "--verbose", "-v", help="Print each source on stde
 
 
 def open_index(
-    folder: Path, model: str | None, precision: str, language: str | None, *, rebuild: bool = False
+    folder: Path, model: str | None, legs: str | None, precision: str, language: str | None, *, rebuild: bool = False
 ) -> AbstractContextManager["Index"]:
     """An index to add to, made where there is none; with `rebuild` an empty one that takes the old one's place."""
     from beige.embedder import DEFAULT_MODEL, Embedder
     from beige.index import Index, manifest_at
+    from beige.index.plan import models_of
 
-    made = manifest_at(folder)
-    embedder = Embedder(model or (made.model if made else DEFAULT_MODEL), precision=precision)
-    return (Index.anew if rebuild else Index.open)(folder, embedder, language=language)
+    asked = None if legs is None else names(legs)
+    models = models_of(model, asked, manifest_at(folder), DEFAULT_MODEL)
+    embedders = [Embedder(name, precision=precision) for name in models]
+    return (Index.anew if rebuild else Index.open)(folder, embedders, legs=asked, language=language)
 
 
 def show(report: "Report", folder: Path, base: str | None, *, as_json: bool, embeds: bool = True) -> None:

@@ -9,7 +9,7 @@ from typing import Any, BinaryIO
 import typer
 
 from beige.cli._terminal import Json, Where
-from beige.cli._writing import Language, Model, Precision, Ttl, open_index, show
+from beige.cli._writing import Language, Legs, Model, Precision, Ttl, open_index, show
 
 
 def run(
@@ -24,6 +24,7 @@ def run(
     ttl: str | None = Ttl,
     index: str | None = Where,
     model: str | None = Model,
+    legs: str | None = Legs,
     precision: str = Precision,
     language: str | None = Language,
     as_json: bool = Json,
@@ -52,7 +53,7 @@ def run(
             if source is None
             else [Text(source, decode(data.read()), title=title, fields=fields, media=media)]
         )
-        with open_index(folder, model, precision, language) as target:
+        with open_index(folder, model, legs, precision, language) as target:
             report = target.add(given, ttl=ttl)
     show(report, folder, None, as_json=as_json)
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from beige.cli._terminal import Json, Where, progress
-from beige.cli._writing import Language, Model, Precision, Ttl, Verbose, open_index, show
+from beige.cli._writing import Language, Legs, Model, Precision, Ttl, Verbose, open_index, show
 
 if TYPE_CHECKING:
     from beige.index.report import Change
@@ -18,6 +18,7 @@ def run(
     *,
     index: str | None = Where,
     model: str | None = Model,
+    legs: str | None = Legs,
     precision: str = Precision,
     language: str | None = Language,
     ttl: str | None = Ttl,
@@ -44,9 +45,9 @@ def run(
     from beige.index.lease import lease
 
     folder = Path(index or default_index())
-    found = find(paths, folder)  # a misspelt path is said before the model is loaded
+    found = find(paths, folder)  # a misspelt path is said before a model is loaded
     lease(ttl, 0)  # a time that is none too
-    opened = open_index(folder, model, precision, language, rebuild=rebuild)
+    opened = open_index(folder, model, legs, precision, language, rebuild=rebuild)
     with opened as target, progress("documents") as bar:
         if storage:
             target.keep_as(storage)

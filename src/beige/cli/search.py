@@ -1,13 +1,12 @@
 """`beige search`: ask an index."""
 
-import re
 import sys
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import typer
 
-from beige.cli._terminal import Json, Where, emit
+from beige.cli._terminal import Json, Where, emit, names, seconds
 
 if TYPE_CHECKING:
     from beige.search import Hit
@@ -18,7 +17,17 @@ def run(
     *,
     index: str | None = Where,
     limit: int = typer.Option(10, "--limit", "-n", help="The most hits, from 1 to 1000."),
-    legs: str = typer.Option("dense,bm25", help="What to search: dense (by meaning), bm25 (by words), or both."),
+    legs: str | None = typer.Option(
+        None, help="What to search, of the index's legs: dense (by meaning), bm25 (by words), ... Without it all."
+    ),
+    fusion: str = typer.Option("convex", help="How the legs' scores become one: convex, or reciprocal (of ranks)."),
+    weights: str | None = typer.Option(
+        None, metavar="LEG=WEIGHT,...", help="What legs weigh in the fusion, in place of its own: dense=0.6,bm25=0.4."
+    ),
+    rescore: int = typer.Option(50, metavar="N", help="How many of the best candidates token vectors score."),
+    multi_within: str | None = typer.Option(
+        None, metavar="TIME", help="Compute the candidates' token vectors where the index has none, for so long: 300ms."
+    ),
     rerank: str | None = typer.Option(None, metavar="MODEL", help="A reranker that reads the best candidates."),
     rerank_depth: int = typer.Option(50, metavar="N", help="How many it reads, from 1 to 1000."),
     rerank_within: str | None = typer.Option(
@@ -59,9 +68,13 @@ def run(
     request = Request(
         query,
         limit,
-        [leg.strip() for leg in legs.split(",") if leg.strip()],
+        None if legs is None else names(legs),
+        fusion,
+        None if weights is None else _weights(weights),
+        rescore=rescore,
+        multi_within=None if multi_within is None else seconds("--multi-within", multi_within),
         rerank=rerank_depth if rerank is not None else None,
-        rerank_within=_seconds(rerank_within),
+        rerank_within=None if rerank_within is None else seconds("--rerank-within", rerank_within),
         diversity=diversity,
         join=join,
         group=group,
@@ -101,16 +114,17 @@ def run(
         )
 
 
-def _seconds(text: str | None) -> float | None:
-    """A time such as 300ms or 2s."""
+def _weights(listed: str) -> dict[str, float]:
     from beige.errors import UsageError
 
-    if text is None:
-        return None
-    found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*(ms|s)", text.strip())
-    if found is None:
-        raise UsageError(f"--rerank-within must be a time such as 300ms or 2s, not {text!r}")
-    return float(found[1]) / (1000 if found[2] == "ms" else 1)
+    weights = {}
+    for one in names(listed):
+        leg, _, weight = one.partition("=")
+        try:
+            weights[leg.strip()] = float(weight)
+        except ValueError as error:
+            raise UsageError(f"--weights {one!r} is not understood: write LEG=WEIGHT, as in dense=0.6") from error
+    return weights
 
 
 def _from_here(hit: "Hit", base: str) -> "Hit":

@@ -1,16 +1,19 @@
 """`beige status`: what an index holds."""
 
 from dataclasses import asdict
+from typing import TYPE_CHECKING
 
 from beige.cli._terminal import Json, Where, emit, facts
+
+if TYPE_CHECKING:
+    from beige.index.manifest import Leg, Manifest
 
 
 def run(
     index: str | None = Where,
     as_json: bool = Json,
 ) -> None:
-    """Show what an index holds, which model made it, and how its files are."""
-    from beige.analyser import language_of
+    """Show what an index holds, which models made it, and how its files are."""
     from beige.index import Index
 
     with Index.open(index) as opened:
@@ -24,9 +27,8 @@ def run(
             "index": status.path,
             "documents": f"{status.documents:,}",
             "chunks": f"{status.chunks:,} of at most {made.chunk_tokens} tokens",
-            "model": f"{made.model}, {made.dimension} dimensions, {made.precision}",
-            "fingerprint": made.fingerprint[:16],
-            "words": language_of(made.analyser),
+            "legs": "\n".join(_leg(leg, made) for leg in made.legs),
+            "models": "\n".join(f"{one.model}, {one.precision}, {one.fingerprint[:16]}" for one in made.encoders),
             "on disk": f"{status.bytes / 1e6:,.1f} MB",
             "caches": ", ".join(f"{leg} {state}" for leg, state in status.caches.items()),
             "storage": made.storage,
@@ -34,3 +36,13 @@ def run(
             "last change": status.changed,
         }
     )
+
+
+def _leg(leg: "Leg", made: "Manifest") -> str:
+    from beige.analyser import language_of
+
+    if leg.encoder is None:
+        return f"{leg.name}: words, {language_of(made.analyser)}"
+    size = f", {leg.dimension} dimensions" if leg.dimension else ""
+    pool = f", {leg.pool} vectors together" if leg.pool > 1 else ""
+    return f"{leg.name}: {leg.kind} of {leg.encoder}{size}{pool}"

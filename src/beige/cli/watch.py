@@ -35,7 +35,7 @@ def run(
     folder = Path(index or default_index()).expanduser()
     find(paths, folder)  # a misspelt path is said before the model is loaded
     lease(ttl, 0)
-    with open_index(folder, model, precision, language) as target:
+    with open_index(folder, model, None, precision, language) as target:
 
         def tell(change: "Change") -> None:
             if change.kind == "unchanged":

@@ -4,7 +4,7 @@ It knows nothing of models and data sets: vectors, words and scores come in, pla
 """
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -15,10 +15,12 @@ from beige.evaluate.variants import Kept, top
 from beige.evaluate.words import Words
 from beige.search.fusion import Evidence, fuse
 from beige.search.request import READ
-from beige.values import Floats, Ints
+from beige.values import Floats, Ints, Output
 
 DEPTH = 100
 """How many of each leg's best are candidates, and how many are kept of a ranking."""
+
+_KINDS: Mapping[str, Output] = {"dense": "dense", "bm25": "sparse"}
 
 Places = NDArray[np.int64]
 Score = Callable[[str, Places], tuple[Floats, float]]
@@ -109,7 +111,8 @@ class Legs:
             best["bm25"] = found[rows["bm25"][found] > 0]  # a document that shares no word was not found
         candidates = np.unique(np.concatenate(list(best.values()))) if some is None else np.sort(some)
         evidence = {
-            leg: Evidence(row[candidates], _ranks(row, best[leg], candidates), floors[leg]) for leg, row in rows.items()
+            leg: Evidence(row[candidates], _ranks(row, best[leg], candidates), floors[leg], _KINDS[leg])
+            for leg, row in rows.items()
         }
         scores = fuse(self.fusion, evidence)
         order = top(scores, self.depth)

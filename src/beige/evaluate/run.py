@@ -236,9 +236,11 @@ def _searched(system: System, data: Retrieval, index: "Index", settings: Setting
         settings.tell(f"{system.name}: searches", number + 1, len(data.queries))
     cost = Cost()
     if system.dense:
-        manifest = index.manifest
-        stored = 2 * manifest.dimension  # float16
-        cost = Cost(dimensions=manifest.dimension, bytes_per_vector=stored, precision=manifest.precision)
+        leg = index.manifest.leg("dense")
+        assert leg.encoder is not None
+        assert leg.dimension is not None
+        precision = index.manifest.encoder(leg.encoder).precision
+        cost = Cost(dimensions=leg.dimension, bytes_per_vector=2 * leg.dimension, precision=precision)  # float16
     measured = seconds[1:] if len(seconds) > 1 else seconds  # the first one waits for the model
     return _Outcome(found, _with_latency(cost, measured))
 

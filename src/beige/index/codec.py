@@ -1,4 +1,8 @@
-"""How vectors stand in the database: float16, little-endian; a sparse vector is its ids (uint32) before its weights."""
+"""How vectors stand in the database, little-endian.
+
+A dense vector is float16; a sparse one its ids (uint32) before its weights (float16); token vectors are int8, with the
+scale of each (float16) before them.
+"""
 
 import itertools
 from collections.abc import Sequence
@@ -17,6 +21,7 @@ Blobs = Sequence[tuple[int, bytes]]
 LARGEST = float(np.finfo(np.float16).max)
 
 _TERM, _WEIGHT = 4, 2  # bytes
+_LEVELS = 127
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,6 +89,39 @@ def encode_sparse(vectors: Vectors, place: str) -> list[bytes]:
         terms[_TERM * start : _TERM * end] + weights[_WEIGHT * start : _WEIGHT * end]
         for start, end in itertools.pairwise([0, *ends.tolist()])
     ]
+
+
+def encode_multi(vectors: Vectors, dimension: int, place: str) -> list[bytes]:
+    """One blob a chunk; a vector's largest number becomes 127, which loses less than 1/254 of it in any other.
+
+    Args:
+        vectors: of one document's chunks, (t, d) each.
+        dimension: of the leg.
+        place: the leg and the document, for errors.
+
+    Raises:
+        StoreError: the vectors have another shape, or are not finite in float16.
+    """
+    blobs = []
+    for vector in vectors:
+        if not isinstance(vector, np.ndarray) or vector.ndim != 2 or vector.shape[1] != dimension:
+            shape = getattr(vector, "shape", type(vector).__name__)
+            raise StoreError(f"{place} needs token vectors of {dimension} dimensions, not {shape}")
+        _check_finite(vector, place)
+        scales = (np.abs(vector).max(axis=1, initial=0) / _LEVELS).astype("<f2")  # (t,)
+        divisors = np.where(scales > 0, scales, np.inf).astype(np.float32)[:, None]
+        # A scale that was rounded down makes the largest number a little more than it may be.
+        levels = np.rint(vector / divisors).clip(-_LEVELS, _LEVELS).astype(np.int8)  # (t, d)
+        blobs.append(scales.tobytes() + levels.tobytes())
+    return blobs
+
+
+def decode_multi(blob: bytes, dimension: int) -> Floats:
+    """The inverse of `encode_multi` but for rounding, float32, (t, d); encoded again it is the same blob."""
+    tokens = len(blob) // (_WEIGHT + dimension)
+    scales = np.frombuffer(blob, "<f2", tokens).astype(np.float32)
+    levels = np.frombuffer(blob, np.int8, offset=_WEIGHT * tokens).reshape(tokens, dimension)
+    return levels * scales[:, None]
 
 
 def check_sparse(vector: Sparse, place: str) -> None:

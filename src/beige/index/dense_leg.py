@@ -13,7 +13,7 @@ from beige.index.dense import Matrix, similarities
 from beige.index.graph import Graph, GraphBuilder
 from beige.index.leg_cache import Base
 from beige.index.manifest import Leg, Storage
-from beige.index.store import Ids, Vectors
+from beige.index.store import Ids, Vector, Vectors
 from beige.index.view import Alive, View
 from beige.values import Floats
 
@@ -34,13 +34,16 @@ class DenseLeg:
         number: the leg's place in the manifest.
         leg: its name, dimension and storage.
         exact_rows: the most chunks that a matrix serves.
+
+    Attributes:
+        dimension: of its vectors.
     """
 
     def __init__(self, number: int, leg: Leg, exact_rows: int) -> None:
         assert leg.dimension is not None
         self.number = number
         self._name = leg.name
-        self._dimension = leg.dimension
+        self.dimension = leg.dimension
         self._storage = leg.storage
         self._exact_rows = exact_rows
         # The writer's graph: what it holds of the logs of additions and of removals, and whether the cache is it.
@@ -50,16 +53,20 @@ class DenseLeg:
 
     def encode(self, vectors: Vectors, source: str) -> list[bytes]:
         """A document's vectors as they are stored, one a chunk."""
-        return encode_dense(vectors, self._dimension, f"leg {self._name!r} of {source}")
+        return encode_dense(vectors, self.dimension, f"leg {self._name!r} of {source}")
+
+    def decode(self, blobs: Sequence[bytes]) -> Sequence[Vector]:
+        """Vectors (d,) as they are stored, in float32."""
+        return list(decode_dense(list(enumerate(blobs)), self.dimension).vectors)
 
     def check(self, query: Floats) -> None:
         """Refuse a query of another shape, or that is not finite."""
-        if np.shape(query) != (self._dimension,) or not np.isfinite(query).all():
-            raise StoreError(f"the leg {self._name!r} needs a query of {self._dimension} finite values")
+        if np.shape(query) != (self.dimension,) or not np.isfinite(query).all():
+            raise StoreError(f"the leg {self._name!r} needs a query of {self.dimension} finite values")
 
     def part(self, blobs: Blobs) -> Matrix:
         """Make vectors searchable, in memory."""
-        rows = decode_dense(blobs, self._dimension)
+        rows = decode_dense(blobs, self.dimension)
         return Matrix(rows.ids, rows.vectors)
 
     def join(self, parts: Sequence[tuple[DensePart, Alive]]) -> Matrix:
@@ -87,12 +94,12 @@ class DenseLeg:
     ) -> tuple[Ids, Floats]:
         """The k best and more, scored from what the database holds."""
         found = np.concatenate([part.candidates(query, k, alive) for part, alive in within.parts])
-        rows = decode_dense(reading.vectors_of(self.number, found), self._dimension)
+        rows = decode_dense(reading.vectors_of(self.number, found), self.dimension)
         return rows.ids, similarities(rows.vectors, query)
 
     def scores(self, view: View[DensePart], query: Floats, ids: Ids, reading: Reading) -> Floats:
         """The dot product of each of these chunks' vectors with the query: (n,), NaN where the chunk is gone."""
-        rows = decode_dense(reading.vectors_of(self.number, ids), self._dimension)
+        rows = decode_dense(reading.vectors_of(self.number, ids), self.dimension)
         found = dict(zip(rows.ids.tolist(), similarities(rows.vectors, query).tolist(), strict=True))
         return np.array([found.get(chunk, np.nan) for chunk in ids.tolist()], np.float32)
 
@@ -143,7 +150,7 @@ class DenseLeg:
             self._builder = GraphBuilder.load(base[0])
             self._added, self._removed, self._serves = base[1].added, base[1].removed, True
         else:
-            chunks, total = reading.total(self.number) or (0, np.zeros(self._dimension))
+            chunks, total = reading.total(self.number) or (0, np.zeros(self.dimension))
             self._builder = GraphBuilder(self._storage, (total / max(chunks, 1)).astype(np.float32))
             self._added, self._removed = 0, reading.head().removed
             self._serves = base is not None and isinstance(base[0], Graph)
@@ -156,7 +163,7 @@ class DenseLeg:
     def _take(self, builder: GraphBuilder, removed: Ids, new: Blobs) -> bool:
         """Bring that into the graph; whether there may be more."""
         builder.remove(removed)
-        rows = decode_dense(new, self._dimension)
+        rows = decode_dense(new, self.dimension)
         builder.add(rows.ids, rows.vectors)
         if len(rows.ids):
             self._added = int(rows.ids[-1])

@@ -1,6 +1,6 @@
 """An index of documents, as a program holds it in its hands.
 
-It knows which model made its vectors and how its words were analysed. How vectors are kept is the store's, how files
+It knows which models made its vectors and how its words were analysed. How vectors are kept is the store's, how files
 become vectors the pipeline's, how a query becomes hits `beige.search`'s.
 """
 
@@ -14,15 +14,17 @@ from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, Self, cast, get_args
+from typing import TYPE_CHECKING, Self, TypeAlias, cast, get_args
 
 from beige.analyser import AUTO, Analyser, language_of
 from beige.documents.chunk import Failure
 from beige.documents.text import Text
 from beige.environment import default_index
-from beige.errors import FingerprintError, StoreError, UsageError
+from beige.errors import StoreError, UsageError
+from beige.index.encoders import Encoders, load
 from beige.index.lease import lease
-from beige.index.manifest import Leg, Manifest, Storage
+from beige.index.manifest import Manifest, Storage
+from beige.index.plan import Plan, agree
 from beige.index.removal import remove
 from beige.index.replacement import replacement
 from beige.index.report import Change, Report
@@ -32,6 +34,8 @@ from beige.models.layout import TOKENIZER
 if TYPE_CHECKING:
     from beige.embedder import Embedder
     from beige.index.origins import Origin, Terms
+
+Models: TypeAlias = "Embedder | str | Sequence[Embedder | str] | None"
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,52 +69,65 @@ class Index:
     Attributes:
         path: the folder.
         store: the place of the vectors, open for reading.
+        encoders: the models that made them.
     """
 
-    def __init__(self, path: Path, store: SqliteStore, embedder: "Embedder | None", home: Path | None = None) -> None:
+    def __init__(self, path: Path, store: SqliteStore, given: Sequence["Embedder"], home: Path | None = None) -> None:
         self.path = path
         self._home = home or path  # where it is, or will be when it is whole
         self.store = store
-        self._given = embedder
-        self._loading = threading.Lock()
+        self.encoders = Encoders(path, store.manifest, given)
 
     @classmethod
     def open(
         cls,
         path: str | Path | None = None,
-        embedder: "Embedder | str | None" = None,
+        embedder: Models = None,
         *,
+        legs: Sequence[str] | None = None,
         language: str | None = None,
     ) -> Self:
         """Open an index, or make an empty one where there is none and an embedder is given.
 
         Args:
             path: its folder; None for `BEIGE_INDEX`, else `.beige` in the current folder.
-            embedder: an `Embedder`, or the name of its model; None for the model that made the index.
+            embedder: an `Embedder`, or the name of its model, or several of these, of which the first one's tokens
+                measure chunks; None for the models that made the index.
+            legs: what a new index is to be searched by: "bm25", an output of the first model ("dense", "sparse"), or
+                "name=output:model" of any; by default words, and what the first model gives one vector of.
             language: of the words that BM25 stems, by name or ISO 639-1, or "auto" for each document's own; None for
                 the index's own, "auto" for a new one.
 
         Raises:
             StoreError: there is no index and no embedder, or the index is damaged or of another version.
             FingerprintError: another model made the index.
-            UsageError: the index was made with another language, or there is no stemmer for it.
+            UsageError: the index was made with other legs or another language, there is no stemmer for it, or a model
+                does not give what a leg needs.
         """
         folder = Path(default_index() if path is None else path).expanduser()
-        given = _embedder(embedder) if isinstance(embedder, str) else embedder
-        if given is not None and not (folder / DATABASE).exists():
-            SqliteStore.create(folder, manifest_of(given, language or AUTO, folder)).close()
-        index = cls(folder, SqliteStore.open(folder), given)
+        given = _embedders(embedder)
+        if given and not (folder / DATABASE).exists():
+            plan = Plan.of(given, legs)
+            SqliteStore.create(folder, manifest_of(plan, language or AUTO, folder)).close()
+            given = plan.embedders
+        store = SqliteStore.open(folder)
         try:
-            index.check(given, language)
+            index = cls(folder, store, given)
+            index.check(legs=legs, language=language)
         except BaseException:
-            index.close()
+            store.close()
             raise
         return index
 
     @classmethod
     @contextmanager
     def anew(
-        cls, path: str | Path | None, embedder: "Embedder | str", *, language: str | None = None
+        cls,
+        path: str | Path | None,
+        embedder: Models,
+        *,
+        legs: Sequence[str] | None = None,
+        language: str | None = None,
     ) -> Iterator[Self]:
         """An empty index that takes the place of the one at `path` when the block ends without an error.
 
@@ -118,20 +135,22 @@ class Index:
 
         Args:
             path: as for `open`.
-            embedder: an `Embedder`, or the name of its model.
+            embedder: as for `open`; None for the models of the old index.
+            legs: as for `open`; by default those of the old index where its first model is the same.
             language: as for `open`; None for the old index's, "auto" where there is none.
 
         Raises:
             LockedError: another process writes to the index.
-            UsageError: there is no stemmer for the language.
+            StoreError: there is no embedder and no old index.
+            UsageError: as for `open`.
         """
-        given = _embedder(embedder) if isinstance(embedder, str) else embedder
         home = Path(default_index() if path is None else path).expanduser()
         old = manifest_at(home)
-        manifest = manifest_of(given, language or (language_of(old.analyser) if old else AUTO), home)
+        plan = Plan.of(_embedders(embedder), legs, old)
+        manifest = manifest_of(plan, language or (language_of(old.analyser) if old else AUTO), home)
         with replacement(home) as folder:
             SqliteStore.create(folder, manifest.kept_as(old.storage) if old else manifest).close()
-            with cls(folder, SqliteStore.open(folder), given, home=home) as index:
+            with cls(folder, SqliteStore.open(folder), plan.embedders, home=home) as index:
                 yield index
 
     @property
@@ -146,17 +165,12 @@ class Index:
 
     @property
     def embedder(self) -> "Embedder":
-        """The embedder that the index was opened with, else that of the model that made it, loaded at the first use.
+        """The embedder of the index's first model, loaded at the first use.
 
         Raises:
             FingerprintError: the model of that name has changed since.
         """
-        with self._loading:
-            if self._given is None:
-                given = _embedder(self.manifest.model)
-                self.check(given)
-                self._given = given
-            return self._given
+        return self.encoders.of(self.manifest.encoders[0].model)
 
     @cached_property
     def analyser(self) -> Analyser:
@@ -195,7 +209,7 @@ class Index:
             InputError: a path does not exist, or something is neither a path nor a text.
             UsageError: the time to live is none.
             LockedError: another process writes to the index.
-            FingerprintError: the model has changed since the index was made.
+            FingerprintError: a model has changed since the index was made.
         """
         from beige.index.origins import FromPaths, FromTexts
 
@@ -288,11 +302,12 @@ class Index:
         from beige.index.origins import Terms
         from beige.index.pipeline import Pipeline
 
-        analyser, embedder, now = self.analyser, self.embedder, time.time()
-        terms = Terms(embedder.checkpoint.path / TOKENIZER, self.manifest.chunk_tokens, lease(ttl, now), now)
+        analyser, encoders, now = self.analyser, self.encoders.all(), time.time()
+        tokenizer = self.encoders.of(self.manifest.encoders[0].model).checkpoint.path / TOKENIZER
+        terms = Terms(tokenizer, self.manifest.chunk_tokens, lease(ttl, now), now)
         store = SqliteStore.open(self.path, write=True)
         try:
-            pipeline = Pipeline(store, embedder, analyser, tell or (lambda change: None))
+            pipeline = Pipeline(store, encoders, analyser, tell or (lambda change: None))
             report = pipeline.run(list(origins(store, terms)))
         finally:
             store.close(merge=merge)
@@ -355,18 +370,18 @@ class Index:
         """How many documents and chunks it holds."""
         return self.store.count()
 
-    def check(self, embedder: "Embedder | None", language: str | None = None) -> None:
-        """Make sure that the index was made with this model and language, where they are given.
+    def check(self, *, legs: Sequence[str] | None = None, language: str | None = None) -> None:
+        """Make sure that the index was made with these legs and this language, where they are given.
 
         Raises:
-            FingerprintError: another model made it.
-            UsageError: its words were stemmed for another language.
+            UsageError: it was made with others.
         """
         made, anew = self.manifest, f"make it anew with beige index --rebuild --index {self.path}"
-        if embedder is not None and embedder.fingerprint != made.fingerprint:
-            model = name_of(embedder)
-            said = f"by another version of {model}" if model == made.model else f"by {made.model}, not by {model}"
-            raise FingerprintError(f"the index {self.path} was made {said}; {anew} --model {model} PATH")
+        if legs is not None and not agree(legs, made.legs):
+            raise UsageError(
+                f"the index {self.path} has the legs {', '.join(leg.name for leg in made.legs)} of {made.models}; "
+                f"{anew} --legs {','.join(legs)} PATH"
+            )
         if language is not None and Analyser(language).language != self.analyser.language:
             raise UsageError(
                 f"the index {self.path} was made with --language {self.analyser.language}; "
@@ -399,11 +414,11 @@ class Index:
         self.close()
 
 
-def manifest_of(embedder: "Embedder", language: str, folder: Path) -> Manifest:
+def manifest_of(plan: Plan, language: str, folder: Path) -> Manifest:
     """The manifest of a new index.
 
     Args:
-        embedder: that makes its vectors.
+        plan: its models and legs.
         language: of the words that BM25 stems.
         folder: of the index.
 
@@ -412,16 +427,10 @@ def manifest_of(embedder: "Embedder", language: str, folder: Path) -> Manifest:
     """
     from beige.documents.splitter import CHUNK_TOKENS
 
-    checkpoint = embedder.checkpoint
     return Manifest(
-        model=name_of(embedder),
-        fingerprint=checkpoint.fingerprint,
-        precision=embedder.precision,
-        query_template=checkpoint.templates["query"],
-        document_template=checkpoint.templates["document"],
-        dimension=checkpoint.dimension,
-        legs=(Leg("dense", "dense", checkpoint.dimension), Leg("bm25", "sparse", idf=True)),
-        chunk_tokens=min(CHUNK_TOKENS, checkpoint.max_tokens),
+        encoders=plan.encoders,
+        legs=plan.legs,
+        chunk_tokens=min(CHUNK_TOKENS, *(embedder.checkpoint.max_tokens for embedder in plan.embedders)),
         analyser=Analyser(language).name,
         base=_base(folder),
     )
@@ -441,13 +450,8 @@ def manifest_at(path: str | Path | None) -> Manifest | None:
         return None
 
 
-def name_of(embedder: "Embedder") -> str:
-    """What opens the embedder's model again: its card's name, else its folder."""
-    checkpoint = embedder.checkpoint
-    return checkpoint.card.name if checkpoint.card else str(checkpoint.path.resolve())
-
-
-def _embedder(model: str) -> "Embedder":
-    from beige.embedder import Embedder
-
-    return Embedder(model)
+def _embedders(models: Models) -> tuple["Embedder", ...]:
+    if models is None:
+        return ()
+    several = models if isinstance(models, Sequence) and not isinstance(models, str) else (models,)
+    return tuple(load(model) if isinstance(model, str) else model for model in several)

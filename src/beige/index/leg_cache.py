@@ -10,7 +10,7 @@ import numpy as np
 from beige.index.cache_file import CacheFile, DamagedCacheError, read
 from beige.index.codec import Blobs
 from beige.index.database import Change, Reading
-from beige.index.store import Ids, Vectors
+from beige.index.store import Ids, Vector, Vectors
 from beige.index.view import Alive, P, View, everything, survivors
 from beige.values import Floats
 
@@ -20,8 +20,8 @@ Base = Callable[[], tuple[P, Change] | None]
 """Opens the cache that stands and tells the last change it holds; None where none can be used."""
 
 
-class Kind(Protocol[P, Q_contra]):
-    """How one kind of leg is held, scored and written; its queries are of type `Q_contra`.
+class Encodes(Protocol):
+    """How one kind of leg stands in the database.
 
     Attributes:
         number: the leg's place in the manifest, which is that of its table.
@@ -30,11 +30,18 @@ class Kind(Protocol[P, Q_contra]):
     number: int
 
     def encode(self, vectors: Vectors, source: str) -> list[bytes]:
-        """A document's vectors as they are stored, one a chunk.
+        """A document's vectors as they are stored, one blob a chunk.
 
         Raises:
             StoreError: they do not fit the leg.
         """
+
+    def decode(self, blobs: Sequence[bytes]) -> Sequence[Vector]:
+        """The inverse of `encode` but for rounding; encoded again they are the same."""
+
+
+class Kind(Encodes, Protocol[P, Q_contra]):
+    """How one kind of leg is held, scored and written; its queries are of type `Q_contra`."""
 
     def check(self, query: Q_contra) -> None:
         """Refuse a query that does not fit the leg.

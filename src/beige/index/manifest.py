@@ -1,4 +1,4 @@
-"""What an index says of itself: which model made its vectors, which legs it has, how its words were analysed."""
+"""What an index says of itself: which models made its vectors, which legs it has, how its words were analysed."""
 
 import json
 import math
@@ -8,12 +8,32 @@ from datetime import UTC, datetime
 from typing import Any, Literal, get_args
 
 from beige.errors import StoreError
+from beige.values import Output
 
 Storage = Literal["float32", "int8", "binary"]
 """How a dense leg's cache keeps the numbers of vectors; the database keeps float16, whose scores count."""
 
-FIXED = ("dimension", "legs", "base", "created")
+FIXED = ("legs", "base", "created")
 """What cannot change while the index lives: what is stored depends on it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Encoder:
+    """A model that makes vectors of an index.
+
+    Attributes:
+        model: what opens it again: its card's name, else its folder. Legs name it by this.
+        fingerprint: of what makes the vectors.
+        precision: that the engine ran in when the index was made.
+        query_template: how queries are to be written for the model.
+        document_template: how documents were.
+    """
+
+    model: str
+    fingerprint: str
+    precision: str
+    query_template: str
+    document_template: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,25 +42,32 @@ class Leg:
 
     Attributes:
         name: lower-case letters, digits and underscores.
-        kind: "dense" for unit vectors scored by dot product, "sparse" for weights by id.
-        dimension: of a dense leg; None for a sparse one.
+        kind: which output it holds: "dense" for unit vectors scored by dot product, "sparse" for weights by id, "multi"
+            for token vectors scored by the mean of maxima, which only rescores what other legs find.
+        dimension: of its vectors; None for a sparse leg.
         idf: whether a sparse leg's ids count times their live IDF.
         storage: how a dense leg's cache keeps vectors where a graph serves; may change while the index lives.
+        pool: how many token vectors of a multi leg became one.
+        encoder: the model that makes its vectors; None for the analyser, which makes words of texts.
     """
 
     name: str
-    kind: Literal["dense", "sparse"]
+    kind: Output
     dimension: int | None = None
     idf: bool = False
     storage: Storage = "float32"
+    pool: int = 1
+    encoder: str | None = None
 
     def __post_init__(self) -> None:
         if not self.name.isascii() or not self.name.replace("_", "a").isalnum() or self.name != self.name.lower():
             raise ValueError(f"the leg's name {self.name!r} is not of lower-case letters, digits and underscores")
-        if (self.kind == "dense") != (self.dimension is not None):
-            raise ValueError(f"the leg {self.name!r} needs a dimension if, and only if, it is dense")
         if self.storage not in get_args(Storage) or (self.storage != "float32" and self.kind != "dense"):
             raise ValueError(f"the leg {self.name!r} cannot be kept as {self.storage!r}")
+        if (self.kind == "sparse") != (self.dimension is None):
+            raise ValueError(f"the leg {self.name!r} needs a dimension unless, and only unless, it is sparse")
+        if self.pool < 1 or (self.pool > 1 and self.kind != "multi"):
+            raise ValueError(f"the leg {self.name!r} cannot bring {self.pool} vectors together")
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,12 +96,7 @@ class Manifest:
     """An index's own description, kept as rows of its database.
 
     Attributes:
-        model: the name of the model card or folder.
-        fingerprint: of the model that made the vectors.
-        precision: that the engine ran in.
-        query_template: how queries are to be written for the model.
-        document_template: how documents were.
-        dimension: of the dense vectors.
+        encoders: the models that make its vectors; the first one's tokens are what chunks are measured in.
         legs: in the order in which their tables were made.
         chunk_tokens: the most tokens of a chunk.
         analyser: language and version of what makes words of text.
@@ -85,12 +107,7 @@ class Manifest:
         calibration: how relevance follows from the legs, one a set of legs; none until judgements were fitted.
     """
 
-    model: str
-    fingerprint: str
-    precision: str
-    query_template: str
-    document_template: str
-    dimension: int
+    encoders: tuple[Encoder, ...]
     legs: tuple[Leg, ...]
     chunk_tokens: int
     analyser: str
@@ -98,6 +115,32 @@ class Manifest:
     base: str = ".."
     created: str = field(default_factory=lambda: datetime.now(UTC).isoformat(timespec="seconds"))
     calibration: tuple[Calibration, ...] = ()
+
+    def __post_init__(self) -> None:
+        models = [encoder.model for encoder in self.encoders]
+        for leg in self.legs:
+            if leg.encoder is not None and leg.encoder not in models:
+                raise ValueError(f"the leg {leg.name!r} is of {leg.encoder}, which is not among the index's models")
+
+    def encoder(self, model: str) -> Encoder:
+        """The encoder of this model.
+
+        Raises:
+            StoreError: the index has no vectors of it.
+        """
+        for encoder in self.encoders:
+            if encoder.model == model:
+                return encoder
+        raise StoreError(f"the index has no vectors of {model}; it has those of {self.models}")
+
+    @property
+    def models(self) -> str:
+        """Its models' names, for a sentence."""
+        return ", ".join(encoder.model for encoder in self.encoders) or "no model"
+
+    def legs_of(self, model: str | None) -> tuple[Leg, ...]:
+        """The legs that a model makes; of None, the analyser."""
+        return tuple(leg for leg in self.legs if leg.encoder == model)
 
     def leg(self, name: str) -> Leg:
         """The leg of this name.
@@ -142,8 +185,7 @@ class Manifest:
     def to_rows(self) -> dict[str, str]:
         """Each value as JSON, by name."""
         rows = {attribute.name: getattr(self, attribute.name) for attribute in fields(self)}
-        rows["legs"] = [{a.name: getattr(leg, a.name) for a in fields(leg)} for leg in self.legs]
-        rows["calibration"] = [asdict(fitted) for fitted in self.calibration]
+        rows |= {name: [asdict(one) for one in rows[name]] for name in ("encoders", "legs", "calibration")}
         return {name: json.dumps(value) for name, value in rows.items()}
 
     @classmethod
@@ -155,6 +197,7 @@ class Manifest:
         """
         try:
             values = {name: json.loads(text) for name, text in rows.items()}
+            values["encoders"] = tuple(Encoder(**encoder) for encoder in values["encoders"])
             values["legs"] = tuple(Leg(**leg) for leg in values["legs"])
             values["calibration"] = tuple(Calibration(**fitted) for fitted in values.get("calibration", ()))
             return cls(**values)

@@ -7,7 +7,7 @@ is durable as a whole.
 
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -20,8 +20,8 @@ from beige.index.files import Step
 from beige.index.origins import Origin
 from beige.index.report import Change, Report
 from beige.index.sqlite_store import SqliteStore
-from beige.index.store import Entry
-from beige.values import Floats
+from beige.index.store import Entry, Vector, Vectors
+from beige.index.vectors import gathered, of_chunk
 
 if TYPE_CHECKING:
     from beige.embedder import Embedder
@@ -29,11 +29,10 @@ if TYPE_CHECKING:
 WINDOW_SECONDS = 2.0
 """How long the texts that are embedded together should take: long enough to pack well, short enough to lose little."""
 
-DENSE, BM25 = "dense", "bm25"  # the legs
-
 FIRST_WINDOW = 50_000  # characters, while the speed of the model is not known
 SMALLEST_WINDOW = 10_000
-WAITING = 4_000_000  # characters that may wait between two stages
+WAITING = 4_000_000  # characters, and bytes of token vectors, that may wait between two stages
+LARGEST_WINDOW = 200_000  # characters, where a leg keeps a vector for each token: M3's of so many are 200 MB
 PAGE = 1000  # documents removed in one transaction
 PATIENCE = 0.5  # seconds that a window waits for slow files
 ENDING = 2.0  # seconds that a run that is broken off waits for its reading to end: whoever gives texts may be silent
@@ -41,10 +40,10 @@ ENDING = 2.0  # seconds that a run that is broken off waits for its reading to e
 
 @dataclass(frozen=True, eq=False, slots=True)
 class _Ready:
-    """A step, and the dense vectors of its document's chunks, (chunks, d)."""
+    """A step, and the vectors of its document's chunks for each leg that a model makes."""
 
     document: Document | None
-    vectors: Floats
+    vectors: Mapping[str, Vectors]
     change: Change
 
 
@@ -53,7 +52,7 @@ class Pipeline:
 
     Args:
         store: open for writing.
-        embedder: of the store's fingerprint.
+        encoders: every model that makes vectors of the store, by name.
         analyser: of the store's manifest.
         tell: called with each change, from one thread at a time but not always the same.
     """
@@ -61,19 +60,19 @@ class Pipeline:
     def __init__(
         self,
         store: SqliteStore,
-        embedder: "Embedder",
+        encoders: Mapping[str, "Embedder"],
         analyser: Analyser,
         tell: Callable[[Change], None],
     ) -> None:
         self._store = store
-        self._embedder = embedder
+        self._encoders = encoders
         self._analyser = analyser
         self._tell = tell
         self._telling = threading.Lock()
         self._report = Report()
+        self._by_token = any(leg.kind == "multi" for leg in store.manifest.legs)
         self._read: Channel[Step] = Channel(WAITING)
         self._embedded: Channel[list[_Ready]] = Channel(WAITING)
-        self._empty = np.empty((0, store.manifest.dimension), np.float32)
 
     def run(self, origins: Sequence[Origin]) -> Report:
         """Bring the store up to date with what comes from these origins, one after the other."""
@@ -114,10 +113,11 @@ class Pipeline:
             started = time.monotonic()
             ready, embedded = self._embed(steps)
             self._settle(ready)
-            self._embedded.give(ready, sum(len(c.text) for r in ready if r.document for c in r.document.chunks))
+            self._embedded.give(ready, sum(map(_weight, ready)))
             if embedded:
                 pace = embedded / (time.monotonic() - started)  # characters a second
                 window = max(SMALLEST_WINDOW, int(min(max(pace * WINDOW_SECONDS, window / 2), window * 2)))
+                window = min(window, LARGEST_WINDOW) if self._by_token else window
         self._embedded.close()
 
     def _embed(self, steps: Sequence[Step]) -> tuple[list[_Ready], int]:
@@ -129,17 +129,18 @@ class Pipeline:
             if document
             for key, chunk in zip(names, document.chunks, strict=True)
         }
-        vectors = dict(self._store.known(DENSE, list(texts)))
-        fresh = {key: text for key, text in texts.items() if key not in vectors}
+        vectors: dict[str, dict[str, Vector]] = {}  # by leg and key
         spent: dict[str, tuple[int, bool]] = {}  # by key, its tokens and whether they were too many
-        if fresh:
-            for key, embedding in zip(fresh, self._embedder.encode_document(list(fresh.values())), strict=True):
-                assert embedding.dense is not None
-                vectors[key] = embedding.dense
-                spent[key] = (embedding.tokens, embedding.truncated)
+        embedded = 0
+        for model in self._encoders:
+            embedded += self._embed_by(model, texts, vectors, spent)
         ready = []
         for (document, change), names in zip(steps, keys, strict=True):
-            dense = np.stack([vectors[key] for key in names]) if names else self._empty
+            found = {
+                leg.name: gathered(leg, [vectors[leg.name][key] for key in names])
+                for leg in self._store.manifest.legs
+                if leg.encoder is not None
+            }
             costs = [spent.pop(key, (0, False)) for key in names]
             told = replace(
                 change,
@@ -147,8 +148,30 @@ class Pipeline:
                 tokens=sum(tokens for tokens, _ in costs),
                 cut=sum(cut for _, cut in costs),
             )
-            ready.append(_Ready(document, dense, told))
-        return ready, sum(map(len, fresh.values()))
+            ready.append(_Ready(document, found, told))
+        return ready, embedded
+
+    def _embed_by(
+        self,
+        model: str,
+        texts: Mapping[str, str],
+        vectors: dict[str, dict[str, Vector]],
+        spent: dict[str, tuple[int, bool]],
+    ) -> int:
+        """Add what a model makes of these texts, in one pass over those that are new; returns their characters."""
+        legs = self._store.manifest.legs_of(model)
+        for leg in legs:
+            vectors[leg.name] = dict(self._store.known(leg.name, list(texts)))
+        fresh = {key: text for key, text in texts.items() if any(key not in vectors[leg.name] for leg in legs)}
+        if fresh:
+            outputs = tuple(dict.fromkeys(leg.kind for leg in legs))
+            embeddings = self._encoders[model].encode_document(list(fresh.values()), outputs)
+            for key, embedding in zip(fresh, embeddings, strict=True):
+                for leg in legs:
+                    vectors[leg.name][key] = of_chunk(leg, embedding)
+                tokens, cut = spent.get(key, (0, False))
+                spent[key] = (tokens + embedding.tokens, cut or embedding.truncated)
+        return sum(map(len, fresh.values()))
 
     def _settle(self, ready: Sequence[_Ready]) -> None:
         """Fix, from the first documents of an index, what its manifest says of all."""
@@ -173,12 +196,12 @@ class Pipeline:
             for r in ready:
                 self._say(r.change)
 
-    def _entry(self, document: Document, dense: Floats) -> Entry:
+    def _entry(self, document: Document, vectors: Mapping[str, Vectors]) -> Entry:
         average = self._store.manifest.average_length or 1.0  # none: no text so far had a word
-        bm25 = tuple(
+        words = tuple(
             self._analyser.document(chunk.embedded_text, average, document.language) for chunk in document.chunks
         )
-        return Entry(document, {DENSE: dense, BM25: bm25})
+        return Entry(document, {**vectors, **{leg.name: words for leg in self._store.manifest.legs_of(None)}})
 
     # What the stages share.
 
@@ -201,3 +224,10 @@ class Pipeline:
     def _break_off(self, error: BaseException) -> None:
         self._read.fail(error)
         self._embedded.fail(error)
+
+
+def _weight(ready: _Ready) -> int:
+    """What waits: characters, and bytes of token vectors, which take more than their text."""
+    chunks = ready.document.chunks if ready.document else ()
+    arrays = (one for vectors in ready.vectors.values() if isinstance(vectors, tuple) for one in vectors)
+    return sum(len(chunk.text) for chunk in chunks) + sum(a.nbytes for a in arrays if isinstance(a, np.ndarray))

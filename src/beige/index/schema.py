@@ -16,6 +16,11 @@ from beige.index.filter import number_of
 APPLICATION = 0x42454947
 """SQLite's application id of an index: "BEIG"."""
 
+
+class OutdatedError(StoreError):
+    """The database is of an older version, and was opened only to be read."""
+
+
 Migration = Callable[[sqlite3.Connection], None]
 
 
@@ -102,7 +107,23 @@ def _given_and_expires(connection: sqlite3.Connection) -> None:
         connection.execute(statement)
 
 
-MIGRATIONS: tuple[Migration, ...] = (_first, _facts, _given_and_expires)
+def _encoders(connection: sqlite3.Connection) -> None:
+    """One index may hold vectors of several models: what it says of its model becomes the first of a list."""
+    rows = {name: json.loads(value) for name, value in connection.execute("SELECT name, value FROM manifest")}
+    if "model" not in rows:  # a new database has no manifest yet
+        return
+    names = ("model", "fingerprint", "precision", "query_template", "document_template")
+    encoder = {name: rows[name] for name in names}
+    for leg in rows["legs"]:
+        leg["encoder"] = rows["model"] if leg["kind"] == "dense" else None
+    connection.executemany("DELETE FROM manifest WHERE name = ?", [(name,) for name in (*names, "dimension")])
+    connection.executemany(
+        "INSERT OR REPLACE INTO manifest VALUES (?, ?)",
+        [("encoders", json.dumps([encoder])), ("legs", json.dumps(rows["legs"]))],
+    )
+
+
+MIGRATIONS: tuple[Migration, ...] = (_first, _facts, _given_and_expires, _encoders)
 """The function at place n takes a database of schema version n to n + 1."""
 
 
@@ -145,7 +166,8 @@ def prepare(
         migrations: what takes it to the newest version.
 
     Raises:
-        StoreError: the database is not an index's, is newer than this Beige, or older and only to be read.
+        StoreError: the database is not an index's, or is newer than this Beige.
+        OutdatedError: it is older and only to be read.
     """
     if int(connection.execute("PRAGMA application_id").fetchone()[0]) != APPLICATION:
         raise StoreError(f"the database in {name} is no index of Beige's: name another folder with --index")
@@ -154,7 +176,7 @@ def prepare(
         raise StoreError(f"the index {name} was made by a newer Beige (schema {found}, here {newest}): update Beige")
     if found < newest:
         if not write:
-            raise StoreError(
+            raise OutdatedError(
                 f"the index {name} was made by an older Beige: beige index --index {name} PATH upgrades it"
             )
         connection.execute("BEGIN IMMEDIATE")

@@ -14,7 +14,7 @@ from beige.index.database import Change, Reading
 from beige.index.leg_cache import Base
 from beige.index.manifest import Leg
 from beige.index.postings import Merge, Postings
-from beige.index.store import Ids, Vectors
+from beige.index.store import Ids, Vector, Vectors
 from beige.index.view import Alive, View, everything, survivors
 from beige.values import Floats, Sparse
 
@@ -41,6 +41,10 @@ class SparseLeg:
     def encode(self, vectors: Vectors, source: str) -> list[bytes]:
         """A document's vectors as they are stored, one a chunk."""
         return encode_sparse(vectors, f"leg {self._name!r} of {source}")
+
+    def decode(self, blobs: Sequence[bytes]) -> Sequence[Vector]:
+        """Sparse vectors as they are stored, with weights in float32."""
+        return decode_sparse(list(enumerate(blobs))).vectors()
 
     def check(self, query: Sparse) -> None:
         """Refuse a query that is not sparse, or malformed."""

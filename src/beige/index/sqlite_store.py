@@ -9,7 +9,7 @@ import numpy as np
 
 from beige.errors import StoreError
 from beige.index import creation, schema
-from beige.index.codec import decode_dense, decode_sparse
+from beige.index.codec import decode_dense
 from beige.index.connection import Pool, connect, explained
 from beige.index.database import Change, Reading, paged
 from beige.index.dense_leg import DenseLeg
@@ -17,10 +17,11 @@ from beige.index.filter import Filter, check_facet, checked
 from beige.index.leg_cache import Kind, LegCache
 from beige.index.lock import WriteLock
 from beige.index.manifest import Leg, Manifest
+from beige.index.multi_leg import MultiLeg
 from beige.index.ranking import rank
 from beige.index.selection import Selections
 from beige.index.sparse_leg import SparseLeg
-from beige.index.store import Entry, Ids, Passage, Ranking, Stored
+from beige.index.store import Entry, Ids, Passage, Ranking, Stored, Vector
 from beige.index.view import View
 from beige.index.writer import Writer
 from beige.values import Floats, Sparse
@@ -61,9 +62,11 @@ class SqliteStore:
             undo.callback(self._pool.close)
             with self._reading() as reading:
                 self.manifest = reading.manifest()
+            self._kinds = {leg.name: _kind(n, leg, exact_rows) for n, leg in enumerate(self.manifest.legs)}
             self._legs: dict[str, LegCache[Any, Any]] = {
-                leg.name: LegCache(leg.name, folder / f"{leg.name}{CACHE}", _kind(number, leg, exact_rows), self._note)
-                for number, leg in enumerate(self.manifest.legs)
+                name: LegCache(name, folder / f"{name}{CACHE}", kind, self._note)
+                for name, kind in self._kinds.items()
+                if not isinstance(kind, MultiLeg)
             }
             self._selections = Selections()
             if lock is None:
@@ -73,8 +76,9 @@ class SqliteStore:
                     folder,
                     connection,
                     self._pool,
-                    self._legs,
-                    [leg.dimension for leg in self.manifest.legs],
+                    kinds=self._kinds,
+                    legs=self._legs,
+                    dimensions=[leg.dimension if leg.kind == "dense" else None for leg in self.manifest.legs],
                     tail_rows=tail_rows,
                     notice=self._note,
                 )
@@ -127,16 +131,21 @@ class SqliteStore:
         """Open the index of a folder.
 
         A writer rebuilds the caches that it finds missing or damaged, and says so in `notices`. It removes what has
-        expired, now and whenever it merges.
+        expired, now and whenever it merges. An index of an older version is upgraded, also where it is opened to be
+        read.
 
         Raises:
-            LockedError: to be written, and another process writes to it.
+            LockedError: to be written or upgraded, and another process writes to it.
             StoreError: the folder holds no index, or one that is damaged or of another version.
         """
         if not (folder / DATABASE).is_file():
             raise StoreError(f"there is no index in {folder}: make one with beige index PATH --index {folder}")
         if not write:
-            return cls(folder, None, exact_rows, tail_rows)
+            try:
+                return cls(folder, None, exact_rows, tail_rows)
+            except schema.OutdatedError:
+                cls.open(folder, write=True, exact_rows=exact_rows, tail_rows=tail_rows).close()
+                return cls(folder, None, exact_rows, tail_rows)
         with explained(folder):
             lock = WriteLock(folder / LOCK)
         return cls(folder, lock, exact_rows, tail_rows)
@@ -168,19 +177,25 @@ class SqliteStore:
         with self._reading() as reading:
             return bool(reading.overdue())
 
-    def top(self, leg: str, query: Floats | Sparse, k: int, where: Filter | None = None) -> Ranking:
+    def top(self, leg: str, query: Vector, k: int, where: Filter | None = None) -> Ranking:
         """The leg's k best chunks, best first, ties by source and position; of those that pass the filter.
 
         A sparse leg gives only chunks that share an id with the query. Scores are exact also where a graph found the
         candidates.
+
+        Raises:
+            StoreError: there is no such leg, it is a multi leg, or the query does not fit it.
         """
         with self._search(leg, query) as (reading, cache, view):
             within = view if where is None else self._selections.narrowed(leg, view, checked(where), reading)
             ids, scores = cache.kind.candidates(view, within, query, k, reading)
             return rank(ids, scores, k, reading.places)
 
-    def scores(self, leg: str, query: Floats | Sparse, ids: Ids) -> Floats:
+    def scores(self, leg: str, query: Vector, ids: Ids) -> Floats:
         """The leg's score of each of these chunks, 0 where a sparse leg shares nothing, NaN where the chunk is gone."""
+        kind = self._kind(leg)
+        if isinstance(kind, MultiLeg):
+            return self._rescored(kind, query, ids)
         with self._search(leg, query) as (reading, cache, view):
             found = cache.kind.scores(view, query, ids, reading)
             found[np.isin(ids, reading.expired())] = np.nan
@@ -198,24 +213,19 @@ class SqliteStore:
         with self._reading() as reading:
             return reading.passages(ids)
 
-    def known(self, leg: str, keys: Sequence[str]) -> Mapping[str, Floats]:
-        """Dense vectors (d,) of stored chunks by `Chunk.key`, for those of the keys that are stored."""
-        dimension = self._dimension(leg)
+    def known(self, leg: str, keys: Sequence[str]) -> Mapping[str, Vector]:
+        """The leg's vector of some stored chunk of each of these keys (`Chunk.key`), for those that are stored."""
+        kind = self._kind(leg)
         with self._reading() as reading:
-            found = reading.vectors_by_key(self._legs[leg].kind.number, keys)
-        vectors = decode_dense(list(enumerate(found.values())), dimension).vectors
-        return dict(zip(found, vectors, strict=True))
+            found = reading.vectors_by_key(kind.number, keys)
+        return dict(zip(found, kind.decode(list(found.values())), strict=True))
 
-    def vectors(self, leg: str, ids: Ids) -> Mapping[int, Floats | Sparse]:
-        """The leg's vectors of these chunks by id, (d,) each or sparse; one that is gone is left out."""
-        described = self.manifest.leg(leg)
+    def vectors(self, leg: str, ids: Ids) -> Mapping[int, Vector]:
+        """What the leg holds of these chunks, by id; one that is gone is left out."""
+        kind = self._kind(leg)
         with self._reading() as reading:
-            blobs = reading.vectors_of(self._legs[leg].kind.number, np.setdiff1d(ids, reading.expired()))
-        if described.dimension is not None:
-            rows = decode_dense(blobs, described.dimension)
-            return dict(zip(rows.ids.tolist(), rows.vectors, strict=True))
-        found = decode_sparse(blobs)
-        return dict(zip(found.ids.tolist(), found.vectors(), strict=True))
+            blobs = reading.vectors_of(kind.number, np.setdiff1d(ids, reading.expired()))
+        return dict(zip((chunk for chunk, _ in blobs), kind.decode([blob for _, blob in blobs]), strict=True))
 
     def sample(self, leg: str, count: int) -> Floats:
         """A dense leg's vectors of that many chunks, or of all where there are fewer, (n, d).
@@ -223,20 +233,20 @@ class SqliteStore:
         Those with the least keys: a key is a hash of the chunk's text, so that the choice is as good as random and does
         not depend on the index's history.
         """
-        dimension = self._dimension(leg)
+        kind = self._dense(leg)
         with self._reading() as reading:
             head = reading.head()
             known = self._samples.get((leg, count))
             if known is None or known[0] != head:
-                blobs = reading.sample(self._legs[leg].kind.number, count)
-                known = self._samples[leg, count] = head, decode_dense(blobs, dimension).vectors
+                blobs = reading.sample(kind.number, count)
+                known = self._samples[leg, count] = head, decode_dense(blobs, kind.dimension).vectors
         return known[1]
 
     def centroid(self, leg: str) -> Floats:
         """The mean of a dense leg's vectors, (d,), the same after any history; zeros of an empty index."""
-        dimension = self._dimension(leg)
+        kind = self._dense(leg)
         with self._reading() as reading:
-            chunks, total = reading.total(self._legs[leg].kind.number) or (0, np.zeros(dimension))
+            chunks, total = reading.total(kind.number) or (0, np.zeros(kind.dimension))
         return (total / max(chunks, 1)).astype(np.float32)
 
     def documents(self, prefix: str = "", where: Filter | None = None) -> Iterator[Stored]:
@@ -334,11 +344,11 @@ class SqliteStore:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _dimension(self, leg: str) -> int:
-        dimension = self.manifest.leg(leg).dimension
-        if dimension is None:
+    def _dense(self, leg: str) -> DenseLeg:
+        kind = self._kind(leg)
+        if not isinstance(kind, DenseLeg):
             raise StoreError(f"the leg {leg!r} has no dense vectors")
-        return dimension
+        return kind
 
     def _note(self, sentence: str) -> None:
         if sentence not in self.notices:
@@ -354,14 +364,29 @@ class SqliteStore:
         with explained(self.folder), self._pool.reading() as reading:
             yield reading
 
+    def _rescored(self, kind: MultiLeg, query: Vector, ids: Ids) -> Floats:
+        kind.check(query)
+        with self._reading() as reading:
+            blobs = reading.vectors_of(kind.number, np.setdiff1d(ids, reading.expired()))
+        given = kind.scores(query, blobs)  # type: ignore[arg-type]  # it is no sparse one: that was checked
+        scores = dict(zip((chunk for chunk, _ in blobs), given.tolist(), strict=True))
+        return np.array([scores.get(chunk, np.nan) for chunk in ids.tolist()], np.float32)
+
+    def _kind(self, leg: str) -> Kind[Any, Any] | MultiLeg:
+        return self._kinds[self.manifest.leg(leg).name]
+
     @contextmanager
-    def _search(self, leg: str, query: Floats | Sparse) -> Iterator[tuple[Reading, LegCache[Any, Any], View[Any]]]:
-        cache = self._legs[self.manifest.leg(leg).name]
+    def _search(self, leg: str, query: Vector) -> Iterator[tuple[Reading, LegCache[Any, Any], View[Any]]]:
+        cache = self._legs.get(self.manifest.leg(leg).name)
+        if cache is None:
+            raise StoreError(f"the leg {leg!r} finds nothing by itself: it scores what other legs found")
         cache.kind.check(query)
         with self._reading() as reading:
             view = cache.view(reading)
             yield reading, cache, view.without(reading.expired())
 
 
-def _kind(number: int, leg: Leg, exact_rows: int) -> Kind[Any, Any]:
+def _kind(number: int, leg: Leg, exact_rows: int) -> Kind[Any, Any] | MultiLeg:
+    if leg.kind == "multi":
+        return MultiLeg(number, leg)
     return DenseLeg(number, leg, exact_rows) if leg.kind == "dense" else SparseLeg(number, leg)

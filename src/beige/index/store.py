@@ -2,7 +2,9 @@
 
 One contract suite in the tests runs over every store. A store knows nothing of models, templates, fusion or files: it
 is given documents with their vectors and gives back chunk ids with scores. Legs are named; each is dense (unit vectors,
-scored by dot product) or sparse (scored by the sum over shared ids, times the id's live IDF where the leg says so).
+scored by dot product), sparse (scored by the sum over shared ids, times the id's live IDF where the leg says so) or
+multi (a vector for each token, scored by the mean over the query's of each one's largest dot product). A multi leg has
+no best chunks: it only scores chunks that others found.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -19,8 +21,11 @@ from beige.values import Floats, Sparse
 Ids = NDArray[np.int64]
 """Chunk ids: stable while the chunk's document is unchanged, never reused within an index."""
 
-Vectors = Floats | tuple[Sparse, ...]
-"""One leg's vectors of a document's chunks: float32 (chunks, d), or one sparse vector a chunk."""
+Vector = Floats | Sparse
+"""What one leg holds of a chunk, or reads of a query: float32 (d,) of a dense leg, (t, d) of a multi leg; or sparse."""
+
+Vectors = Floats | tuple[Sparse, ...] | tuple[Floats, ...]
+"""One leg's vectors of a document's chunks: float32 (chunks, d) of a dense leg, else what it holds of each chunk."""
 
 
 @dataclass(frozen=True)
@@ -83,13 +88,13 @@ class Store(Protocol):
     def expire(self, sources: Sequence[str], when: float | None) -> None:
         """Set from when on these documents are in no answer, in seconds since the epoch; None for never."""
 
-    def top(self, leg: str, query: Floats | Sparse, k: int, where: Filter | None = None) -> Ranking:
+    def top(self, leg: str, query: Vector, k: int, where: Filter | None = None) -> Ranking:
         """The leg's k best chunks, best first, ties by source and position; of those that pass the filter.
 
-        A filter changes no score: the IDF stays that of the whole index.
+        A filter changes no score: the IDF stays that of the whole index. A multi leg is refused.
         """
 
-    def scores(self, leg: str, query: Floats | Sparse, ids: Ids) -> Floats:
+    def scores(self, leg: str, query: Vector, ids: Ids) -> Floats:
         """The leg's score of each of these chunks, 0 where a sparse leg shares nothing, NaN where the chunk is gone."""
 
     def idf(self, leg: str, query: Sparse) -> Floats:
@@ -98,11 +103,11 @@ class Store(Protocol):
     def fetch(self, ids: Ids) -> list[Passage]:
         """These chunks, in the order asked for; one that is gone is left out."""
 
-    def known(self, leg: str, keys: Sequence[str]) -> Mapping[str, Floats]:
-        """Dense vectors (d,) of stored chunks by `Chunk.key`, for those of the keys that are stored."""
+    def known(self, leg: str, keys: Sequence[str]) -> Mapping[str, Vector]:
+        """The leg's vector of some stored chunk of each of these keys (`Chunk.key`), for those that are stored."""
 
-    def vectors(self, leg: str, ids: Ids) -> Mapping[int, Floats | Sparse]:
-        """The leg's vectors of these chunks by id, (d,) each or sparse; one that is gone is left out."""
+    def vectors(self, leg: str, ids: Ids) -> Mapping[int, Vector]:
+        """What the leg holds of these chunks, by id; one that is gone is left out."""
 
     def sample(self, leg: str, count: int) -> Floats:
         """A dense leg's vectors of that many chunks, or of all where there are fewer, (n, d).

@@ -12,7 +12,7 @@ from beige.index.cache_file import DamagedCacheError, unfinished
 from beige.index.compaction import Compaction
 from beige.index.connection import Pool, explained
 from beige.index.database import Change, Reading, Writing
-from beige.index.leg_cache import LegCache
+from beige.index.leg_cache import Encodes, LegCache
 from beige.index.manifest import Manifest
 from beige.index.store import Entry
 
@@ -24,8 +24,9 @@ class Writer:
         folder: of the index.
         connection: to its database, of nobody else.
         pool: of reading connections.
-        legs: by name, in the manifest's order.
-        dimensions: of each leg, None for a sparse one.
+        kinds: of the legs by name, in the manifest's order.
+        legs: the caches of those that have one, by name.
+        dimensions: of each dense leg, None for others.
         tail_rows: changed rows past which the caches are merged; `Compaction` says more.
         notice: told, in a sentence, what was wrong with a cache.
     """
@@ -35,15 +36,17 @@ class Writer:
         folder: Path,
         connection: sqlite3.Connection,
         pool: Pool,
+        *,
+        kinds: Mapping[str, Encodes],
         legs: Mapping[str, LegCache[Any, Any]],
         dimensions: Sequence[int | None],
-        *,
         tail_rows: int,
         notice: Callable[[str], None],
     ) -> None:
         self._folder = folder
         self._connection = connection
         self._pool = pool
+        self._kinds = kinds
         self._legs = legs
         self._dimensions = dimensions
         self._notice = notice
@@ -155,8 +158,8 @@ class Writer:
 
     def _encode(self, entry: Entry) -> list[list[bytes]]:
         source, chunks = entry.document.source, len(entry.document.chunks)
-        if set(entry.vectors) != set(self._legs):
-            raise StoreError(f"{source} has vectors for {sorted(entry.vectors)}, the index needs {sorted(self._legs)}")
+        if set(entry.vectors) != set(self._kinds):
+            raise StoreError(f"{source} has vectors for {sorted(entry.vectors)}, the index needs {sorted(self._kinds)}")
         if any(len(vectors) != chunks for vectors in entry.vectors.values()):
             raise StoreError(f"{source} has {chunks} chunks and needs as many vectors in each leg")
-        return [cache.kind.encode(entry.vectors[name], source) for name, cache in self._legs.items()]
+        return [kind.encode(entry.vectors[name], source) for name, kind in self._kinds.items()]

@@ -14,7 +14,7 @@ from beige.errors import CheckpointError, ModelNotFoundError, UsageError
 from beige.models.card import SPLADE, Kind, ModelCard, Pooling
 from beige.models.catalogue import find_card
 from beige.models.fingerprint import fingerprint
-from beige.models.heads import FILES, head_file
+from beige.models.heads import FILES, head_file, open_head
 from beige.models.layout import CONFIG, TOKENIZER, TOKENIZER_CONFIG, Settings, read_json, read_settings, special_token
 from beige.models.modules import MODULES
 from beige.models.pull import folder_named, known, present
@@ -40,7 +40,8 @@ class Checkpoint:
     """A model's files, opened; nothing large is read before it is asked for.
 
     Attributes:
-        path: the folder.
+        folder: what it was opened as.
+        path: where its configuration, tokenizer and weights lie: the folder, or one beneath it.
         name: the card's name, else the repository's id on the Hub, else the folder's name.
         card: what is known of it as a published checkpoint; None for a folder that the catalogue does not know.
         config: `config.json`.
@@ -55,6 +56,7 @@ class Checkpoint:
             models of learned sparse retrieval have it.
     """
 
+    folder: Path
     path: Path
     name: str
     card: ModelCard | None
@@ -103,6 +105,15 @@ class Checkpoint:
         heads = () if self.pooling in SPLADE else [head_file(self.path, name) for name in FILES if name in self.outputs]
         within = self.kind == "reranker" or self.pooling in SPLADE
         return fingerprint(self.path, self.tensors(), settings, heads=heads, heads_within=within)
+
+    @property
+    def multi_dimension(self) -> int:
+        """Length of the vectors of the output "multi".
+
+        Raises:
+            CheckpointError: the file of its head is missing or damaged.
+        """
+        return len(open_head(self.path, "multi", self.dimension).bias)
 
     def tensors(self) -> Tensors:
         """Every tensor by canonical name ("encoder.layer.0.output.dense.weight"), mapped from disk.
@@ -187,6 +198,7 @@ def open_folder(path: Path, card: ModelCard | None = None) -> Checkpoint:
             _warn(f"{path}: no file says how to pool; {pooling.upper()} is taken, as in the BGE family")
     positions = _positions(path, config)
     return Checkpoint(
+        folder=path,
         path=said.backbone,
         name=card.name if card else _name(path),
         card=card,

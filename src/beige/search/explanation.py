@@ -1,6 +1,6 @@
 """Why a passage was found: the words that each leg matched, where they stand, and the sentences that hold them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -8,6 +8,8 @@ import numpy as np
 
 from beige.analyser import Word
 from beige.index import Index
+from beige.index.manifest import Leg
+from beige.index.store import Vector
 from beige.search.folding import Bundle
 from beige.search.highlight import joined
 from beige.search.hit import Matched, Sentence, Span
@@ -40,17 +42,17 @@ class Explainer:
 
     Args:
         index: whose hits.
-        embedder: for sentences; None for the index's own.
+        embedder_of: gives the embedder for a model of the index.
     """
 
-    def __init__(self, index: Index, embedder: "Embedder | None") -> None:
+    def __init__(self, index: Index, embedder_of: "Callable[[str], Embedder]") -> None:
         self._index = index
-        self._embedder = embedder
+        self._embedder_of = embedder_of
 
     def explain(self, request: Request, found: Candidates, bundles: Sequence[Bundle]) -> Mapping[int, Explanation]:
         """Each passage's explanation, by the id of its best chunk."""
         asked = self._index.analyser.query(request.query)
-        idf = dict(zip(asked.ids.tolist(), self._index.store.idf("bm25", asked).tolist(), strict=True))
+        idf = dict(zip(asked.ids.tolist(), self._idf(asked).tolist(), strict=True))
         marks = self._marks([bundle.passage.text for bundle in bundles], idf)
         highlights = [joined((word.start, word.end) for word in words) for words in marks]
         best = [bundle.best.id for bundle in bundles]
@@ -63,6 +65,11 @@ class Explainer:
             for chunk, spans, chosen in zip(best, highlights, sentences, strict=True)
         }
 
+    def _idf(self, asked: Sparse) -> Floats:
+        """How rare each of a query's words is, (k,); all alike in an index that does not look for words."""
+        words = self._index.manifest.legs_of(None)
+        return self._index.store.idf(words[0].name, asked) if words else np.ones(len(asked), np.float32)
+
     def _marks(self, texts: Sequence[str], idf: Mapping[int, float]) -> list[list[Word]]:
         """The query's words in each text, without those that stand in almost every chunk."""
         found = [self._index.analyser.words(text, idf) for text in texts]
@@ -74,7 +81,7 @@ class Explainer:
         said = {}
         for leg, asked in found.queries.items():
             if isinstance(asked, Sparse):
-                names = self._names(query, asked)
+                names = self._names(query, leg, asked)
                 idf = self._index.store.idf(leg, asked)
                 vectors = self._index.store.vectors(leg, np.array(chunks, np.int64))
                 said[leg] = {
@@ -84,8 +91,12 @@ class Explainer:
                 }
         return said
 
-    def _names(self, query: str, asked: Sparse) -> dict[int, str]:
-        """The words that a query's ids stand for, as it writes them first."""
+    def _names(self, query: str, leg: str, asked: Sparse) -> dict[int, str]:
+        """What a query's ids stand for: its words as it writes them first, or the tokens of the leg's model."""
+        model = self._index.manifest.leg(leg).encoder
+        if model is not None:
+            falling = Sparse(asked.ids, np.arange(len(asked), 0, -1, dtype=np.float32))  # words come by falling weight
+            return dict(zip(asked.ids.tolist(), self._embedder_of(model).words(falling), strict=True))
         names: dict[int, str] = {}
         for word in self._index.analyser.words(query):
             names.setdefault(word.id, query[word.start : word.end])
@@ -102,21 +113,26 @@ class Explainer:
         texts = [bundle.passage.text for bundle in bundles]
         spans = [split(text) for text in texts]
         chosen = [telling(each, words, idf) for each, words in zip(spans, marks, strict=True)]
-        query = next((one for one in found.queries.values() if not isinstance(one, Sparse)), None)
-        if query is not None:
+        asked = (leg for leg in self._index.manifest.legs if leg.name in found.queries)
+        dense = next((leg for leg in asked if leg.kind == "dense"), None)
+        if dense is not None:
             silent = [place for place, each in enumerate(chosen) if not each and spans[place]][:BY_MEANING]
-            for place, span in zip(silent, self._nearest(query, [(texts[n], spans[n]) for n in silent]), strict=True):
+            passages = [(texts[place], spans[place]) for place in silent]
+            nearest = self._nearest(dense, found.queries[dense.name], passages)
+            for place, span in zip(silent, nearest, strict=True):
                 chosen[place] = [span]
         return [
             tuple(_sentence(span, bundle.passage.locator.start) for span in each)
             for bundle, each in zip(bundles, chosen, strict=True)
         ]
 
-    def _nearest(self, query: Floats, passages: Sequence[tuple[str, Sequence[Span]]]) -> list[Span]:
+    def _nearest(self, leg: Leg, query: Vector, passages: Sequence[tuple[str, Sequence[Span]]]) -> list[Span]:
         """Of each passage, the sentence whose vector has the highest cosine with the query's."""
         if not passages:
             return []
-        embedder = self._embedder or self._index.embedder
+        assert leg.encoder is not None
+        assert not isinstance(query, Sparse)
+        embedder = self._embedder_of(leg.encoder)
         vectors = embedder.encode_document([text[start:end] for text, spans in passages for start, end in spans]).dense
         assert vectors is not None
         cosines = np.split(vectors @ query, np.cumsum([len(spans) for _, spans in passages])[:-1])

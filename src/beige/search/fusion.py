@@ -4,13 +4,14 @@ Each formula is a pure function over the legs' evidence, chosen by its name in `
 stores, models or texts.
 """
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from beige.errors import UsageError
-from beige.values import Floats, Ints
+from beige.values import Floats, Ints, Output
 
 
 @dataclass(frozen=True, eq=False)
@@ -18,14 +19,16 @@ class Evidence:
     """What one leg says of n candidates.
 
     Attributes:
-        scores: the leg's score of every candidate, (n,).
+        scores: the leg's score of every candidate, (n,); NaN where a multi leg was not asked.
         ranks: places in the leg's own results, from 1; 0 where the leg did not find the candidate, (n,).
         floor: the leg's score of a candidate that has nothing to do with the query.
+        kind: of the leg; it decides the leg's weight.
     """
 
     scores: Floats
     ranks: Ints
     floor: float
+    kind: Output
 
 
 def convex(legs: Sequence[Evidence], weights: Sequence[float]) -> Floats:
@@ -47,10 +50,10 @@ def convex(legs: Sequence[Evidence], weights: Sequence[float]) -> Floats:
 
 
 def _scaled(leg: Evidence) -> Floats:
-    best = leg.scores.max(initial=leg.floor)
+    best = np.fmax.reduce(leg.scores, initial=leg.floor)  # fmax and fmin pass NaN over
     if best <= leg.floor:  # the leg sees nothing related at all: it has no say
         return np.zeros_like(leg.scores)
-    scaled: Floats = np.maximum((leg.scores - leg.floor) / (best - leg.floor), 0).astype(np.float32)
+    scaled: Floats = np.fmax((leg.scores - leg.floor) / (best - leg.floor), 0).astype(np.float32)
     return scaled
 
 
@@ -75,15 +78,23 @@ def reciprocal(legs: Sequence[Evidence], weights: Sequence[float], k: int = 60) 
 
 @dataclass(frozen=True)
 class Fusion:
-    """A formula and the weight that each leg has in it unless told otherwise."""
+    """A formula and what the legs of each kind together weigh in it unless told otherwise.
+
+    Legs of one kind say much the same and share its weight equally, so that a second one does not drown the others.
+    """
 
     formula: Callable[[Sequence[Evidence], Sequence[float]], Floats]
-    weights: Mapping[str, float]
+    weights: Mapping[Output, float]
+
+    def usual(self, legs: Mapping[str, Evidence]) -> dict[str, float]:
+        """The weight of each leg, by name."""
+        kinds = Counter(leg.kind for leg in legs.values())
+        return {name: self.weights[leg.kind] / kinds[leg.kind] for name, leg in legs.items()}
 
 
 FUSIONS: Mapping[str, Fusion] = {
-    "convex": Fusion(convex, {"dense": 0.6, "bm25": 0.4}),
-    "reciprocal": Fusion(reciprocal, {"dense": 1.0, "bm25": 1.0}),
+    "convex": Fusion(convex, {"dense": 0.6, "sparse": 0.4, "multi": 0.6}),
+    "reciprocal": Fusion(reciprocal, {"dense": 1.0, "sparse": 1.0, "multi": 1.0}),
 }
 
 
@@ -103,7 +114,7 @@ def fuse(name: str, legs: Mapping[str, Evidence], weights: Mapping[str, float] |
     fusion = FUSIONS[name]
     if unknown := set(weights or ()) - set(legs):
         raise UsageError(f"a weight for {', '.join(sorted(unknown))}, which is not among the legs {', '.join(legs)}")
-    chosen = [float((weights or {}).get(leg, fusion.weights[leg])) for leg in legs]
+    chosen = [float(weight) for weight in (fusion.usual(legs) | dict(weights or {})).values()]
     if not all(0 <= weight < np.inf for weight in chosen) or not any(chosen):
         raise UsageError(f"the legs' weights must be 0 or more and not all 0, not {chosen}")
     if len(legs) == 1:

@@ -28,7 +28,8 @@ class LegScore:
 
     Attributes:
         rank: place in the leg's own results, from 1; None where the leg did not find it and was asked for its score.
-        score: the leg's own score: the cosine of `dense`, BM25 of `bm25`.
+        score: the leg's own score: the cosine of a dense leg, BM25 of `bm25`, the sum over shared tokens of another
+            sparse leg, the mean of maxima of a multi leg.
         words: of a sparse leg, what it found, by falling share; only where an explanation was asked for.
     """
 
@@ -78,7 +79,7 @@ class Hit:
         locator: where the passage stands in the document.
         text: the passage.
         media: what kind of document it is.
-        legs: rank and score in each leg that was searched.
+        legs: rank and score in each leg that was searched; a multi leg only where it was asked of the hit.
         rank: place in the fused order of all candidates that are relevant enough, from 1.
         relevance: how likely it has to do with the query, from 0 to 1; None where it cannot be told from the legs that
             were searched. See `beige.search.relevance`.

@@ -9,8 +9,6 @@ from beige.errors import UsageError
 from beige.index.expression import parse
 from beige.index.filter import Filter, checked
 
-LEGS = ("dense", "bm25")
-
 DEPTH = 100
 """Candidates of each leg; more where more hits are asked for."""
 
@@ -24,9 +22,11 @@ READ = 50
 class Options(TypedDict, total=False):
     """What a search can be told besides the query and the limit; `Request` says what each means."""
 
-    legs: Sequence[str]
+    legs: Sequence[str] | None
     fusion: str
     weights: Mapping[str, float] | None
+    rescore: int
+    multi_within: float | None
     rerank: int | None
     rerank_within: float | None
     diversity: float
@@ -44,9 +44,12 @@ class Request:
     Attributes:
         query: a question or some words.
         limit: the most hits, from 1 to 1000.
-        legs: what to search, "dense" or "bm25" or both; only "dense" needs the model.
+        legs: what to search, of the index's legs; None for all of them. Only the models of these are loaded.
         fusion: how several legs become one score, one of `fusion.FUSIONS`, which checks it and the weights.
         weights: of the legs in the fusion, in place of its own.
+        rescore: how many of the best fused candidates a leg of token vectors ("multi") scores, from 1 to 1000.
+        multi_within: seconds that may be spent on computing the candidates' token vectors where the index has no such
+            leg; those that the time does not suffice for count as the last. None for never.
         rerank: how many of the best candidates the searcher's reranker reads, up to 1000; 0 for none, None for 50 where
             it has one. Hits that were read come first, by its scores.
         rerank_within: the seconds that it has; None for no deadline. Hits that it did not come to keep their order.
@@ -59,14 +62,16 @@ class Request:
             has its fields is known when it is searched.
 
     Raises:
-        UsageError: an empty query, a number out of its bounds, an unknown leg, or a filter that cannot be read.
+        UsageError: an empty query, a number out of its bounds, no leg, or a filter that cannot be read.
     """
 
     query: str
     limit: int = 10
-    legs: Sequence[str] = LEGS
+    legs: Sequence[str] | None = None
     fusion: str = "convex"
     weights: Mapping[str, float] | None = None
+    rescore: int = 50
+    multi_within: float | None = None
     rerank: int | None = None
     rerank_within: float | None = None
     diversity: float = 0.0
@@ -81,10 +86,12 @@ class Request:
             raise UsageError("the query is empty: say what to look for")
         if not 1 <= self.limit <= MOST:
             raise UsageError(f"the limit must be from 1 to {MOST}, not {self.limit}")
-        if unknown := [leg for leg in self.legs if leg not in LEGS]:
-            raise UsageError(f"no leg {unknown[0]!r}; there are: {', '.join(LEGS)}")
-        if not self.legs:
-            raise UsageError(f"no leg to search; there are: {', '.join(LEGS)}")
+        if self.legs is not None and not self.legs:
+            raise UsageError("no leg to search: name one, or leave it open for all that the index has")
+        if not 1 <= self.rescore <= MOST:
+            raise UsageError(f"from 1 to {MOST} candidates can be rescored, not {self.rescore}")
+        if self.multi_within is not None and not self.multi_within > 0:
+            raise UsageError(f"token vectors need some time, not {self.multi_within} seconds")
         if self.rerank is not None and not 0 <= self.rerank <= MOST:
             raise UsageError(f"a reranker reads from 0 to {MOST} candidates, not {self.rerank}")
         if self.rerank_within is not None and not 0 < self.rerank_within < math.inf:

@@ -1,19 +1,25 @@
 """The legs asked for a query, and what each says of every candidate."""
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
+from beige.documents.chunk import Chunk
+from beige.errors import UsageError
 from beige.index import Index
 from beige.index.expression import resolve
 from beige.index.filter import Filter
-from beige.index.store import Ids, Ranking
+from beige.index.manifest import Leg
+from beige.index.store import Ids, Passage, Ranking, Vector
+from beige.index.vectors import of_query
 from beige.search.fusion import Evidence
 from beige.search.request import DEPTH, Request
+from beige.search.rescoring import best, computed, opinion, standing
 from beige.values import Floats, Sparse
 
 if TYPE_CHECKING:
@@ -34,15 +40,16 @@ class Candidates:
 
     ids: Ids
     evidence: Mapping[str, Evidence]
-    queries: Mapping[str, Floats | Sparse]
+    queries: Mapping[str, Vector]
 
 
 @dataclass(frozen=True, eq=False, slots=True)
 class _Asked:
-    """The query as a leg reads it, and the leg's best chunks."""
+    """The query as a leg reads it, and the leg's best chunks; a multi leg finds none."""
 
-    query: Floats | Sparse
-    ranking: Ranking
+    leg: Leg
+    query: Vector
+    ranking: Ranking | None
 
 
 class Retrieval:
@@ -50,73 +57,162 @@ class Retrieval:
 
     Args:
         index: what is searched.
-        embedder: for the queries; None for the index's own, loaded when a leg first needs it.
+        embedder: for the queries; None for the index's own, each loaded when one of its legs is first asked.
+
+    Raises:
+        FingerprintError: the embedder made no vectors of the index.
     """
 
     def __init__(self, index: Index, embedder: "Embedder | None") -> None:
         self._index = index
-        self._embedder = embedder
+        self._given = {} if embedder is None else {index.encoders.check(embedder).model: embedder}
         self._pool = ThreadPoolExecutor(thread_name_prefix="beige-leg")
 
     def candidates(self, request: Request) -> Candidates:
-        """Every leg's best chunks, each with what all legs say of it.
+        """Every leg's best chunks, each with what all legs say of it, multi legs of the best alone.
 
         Raises:
             FingerprintError: another model made the index.
-            UsageError: the filter names a field that the index does not have.
+            UsageError: the index has no such leg or no field that the filter names, none of the legs finds anything by
+                itself, or no model of the index gives the token vectors that are to be computed.
         """
         where = None if request.filter is None else resolve(request.filter, self._index.store.fields())
         asked = self._ask_all(request, where)
-        ids = np.unique(np.concatenate([one.ranking.ids for one in asked.values()]))  # (n,)
-        evidence = {leg: self._evidence(leg, one, ids) for leg, one in asked.items()}
-        alive = ~np.any([np.isnan(found.scores) for found in evidence.values()], axis=0)  # removed while we searched
-        return Candidates(
-            ids[alive],
-            {leg: Evidence(f.scores[alive], f.ranks[alive], f.floor) for leg, f in evidence.items()},
-            {leg: one.query for leg, one in asked.items()},
-        )
+        rankings = [(one, one.ranking) for one in asked if one.ranking is not None]
+        ids = np.unique(np.concatenate([ranking.ids for _, ranking in rankings]))  # (n,)
+        evidence = {one.leg.name: self._evidence(one, ranking, ids) for one, ranking in rankings}
+        gone = np.any([np.isnan(found.scores) for found in evidence.values()], axis=0)  # removed while we searched
+        found = _kept(Candidates(ids, evidence, {one.leg.name: one.query for one in asked}), ~gone)
+        for one in asked:
+            if one.ranking is None:
+                found = self._rescored(request, one, found)
+        return found
 
     def close(self) -> None:
         """Let go of the threads; index and embedder stay open."""
         self._pool.shutdown()
 
-    def _ask_all(self, request: Request, where: Filter | None) -> dict[str, _Asked]:
-        """Ask the legs at the same time: in a new process the one loads its stemmer while the other loads the model."""
+    def _legs(self, request: Request) -> list[Leg]:
+        """The legs to ask, of the manifest, and one of token vectors that is not in it where they may be computed."""
+        has = {leg.name: leg for leg in self._index.manifest.legs}
+        names = list(dict.fromkeys(has if request.legs is None else request.legs))
+        if unknown := [name for name in names if name not in has]:
+            raise UsageError(f"no leg {unknown[0]!r}; the index has {', '.join(has)}")
+        legs = [has[name] for name in names]
+        if all(leg.kind == "multi" for leg in legs):
+            raise UsageError(f"the leg {names[0]!r} finds nothing by itself: it scores what other legs find, name some")
+        if request.multi_within is not None and not any(leg.kind == "multi" for leg in legs):
+            stored = next((leg for leg in has.values() if leg.kind == "multi"), None)
+            legs.append(stored or self._unstored())
+        return legs
+
+    def _unstored(self) -> Leg:
+        for encoder in self._index.manifest.encoders:
+            checkpoint = self.embedder_of(encoder.model).checkpoint
+            if "multi" in checkpoint.outputs:
+                return Leg("multi", "multi", checkpoint.multi_dimension, encoder=encoder.model)
+        raise UsageError(f"token vectors cannot be computed: none are given by {self._index.manifest.models}")
+
+    def embedder_of(self, model: str) -> "Embedder":
+        """The embedder for a model of the index: the one that was given, or the index's own."""
+        return self._given.get(model) or self._index.encoders.of(model)
+
+    def _ask_all(self, request: Request, where: Filter | None) -> list[_Asked]:
+        """Ask the legs, those of one model after one pass of it; in their order.
+
+        The models and the words go at the same time: in a new process one loads its stemmer while others load models.
+        """
         depth = max(request.limit, DEPTH)
-        first, *others = dict.fromkeys(request.legs)
-        waiting = {leg: self._pool.submit(self._ask, leg, request.query, depth, where) for leg in others}
-        mine = self._ask(first, request.query, depth, where)
-        return {first: mine} | {leg: one.result() for leg, one in waiting.items()}
+        legs = self._legs(request)
+        first, *others = dict.fromkeys(leg.encoder for leg in legs)
+        groups = {model: [leg for leg in legs if leg.encoder == model] for model in (first, *others)}
 
-    def _ask(self, leg: str, query: str, depth: int, where: Filter | None) -> _Asked:
-        read = self._words if leg == "bm25" else self._vector
-        asked = read(query)
-        return _Asked(asked, self._index.store.top(leg, asked, depth, where))
+        def ask(model: str | None) -> list[_Asked]:
+            return self._ask(model, groups[model], request.query, depth, where)
 
-    def _words(self, query: str) -> Sparse:
-        return self._index.analyser.query(query)
+        waiting = [self._pool.submit(ask, model) for model in others]
+        found = [*ask(first), *(one for others in waiting for one in others.result())]
+        return sorted(found, key=lambda one: legs.index(one.leg))
 
-    def _vector(self, query: str) -> Floats:
-        embedder = self._embedder or self._index.embedder
-        found = embedder.encode_query(query)
+    def _ask(
+        self, model: str | None, legs: Sequence[Leg], query: str, depth: int, where: Filter | None
+    ) -> list[_Asked]:
+        """Ask the legs of one model, or of the analyser."""
+        store = self._index.store
+        if model is None:
+            asked: list[Vector] = [self._index.analyser.query(query)] * len(legs)
+        else:
+            asked = self._vectors(model, legs, query)
+        return [
+            _Asked(leg, one, None if leg.kind == "multi" else store.top(leg.name, one, depth, where))
+            for leg, one in zip(legs, asked, strict=True)
+        ]
+
+    def _vectors(self, model: str, legs: Sequence[Leg], query: str) -> list[Vector]:
+        """The query as each of a model's legs reads it."""
+        embedder = self.embedder_of(model)
+        found = embedder.encode_query(query, tuple(dict.fromkeys(leg.kind for leg in legs)))
         if found.truncated:
             _log.warning(
                 f"the query has {found.tokens} tokens and {embedder.checkpoint.name} reads "
                 f"{embedder.checkpoint.max_tokens}: what is beyond is searched by its words only"
             )
-        assert found.dense is not None
-        return found.dense
+        return [of_query(leg, found) for leg in legs]
 
-    def _evidence(self, leg: str, asked: _Asked, ids: Ids) -> Evidence:
+    def _evidence(self, asked: _Asked, ranking: Ranking, ids: Ids) -> Evidence:
         """What a leg says of the candidates of all legs, whose ids are (n,) ascending."""
         scores = np.full(len(ids), np.nan, np.float32)  # (n,)
         ranks = np.zeros(len(ids), np.int32)  # (n,)
-        found = np.searchsorted(ids, asked.ranking.ids)
-        scores[found] = asked.ranking.scores
+        found = np.searchsorted(ids, ranking.ids)
+        scores[found] = ranking.scores
         ranks[found] = np.arange(1, len(found) + 1)
         missing = ranks == 0
         if missing.any():
-            scores[missing] = self._index.store.scores(leg, asked.query, ids[missing])
+            scores[missing] = self._index.store.scores(asked.leg.name, asked.query, ids[missing])
         query = asked.query
-        floor = 0.0 if isinstance(query, Sparse) else float(self._index.store.centroid(leg) @ query)
-        return Evidence(scores, ranks, floor)
+        floor = 0.0 if isinstance(query, Sparse) else float(self._index.store.centroid(asked.leg.name) @ query)
+        return Evidence(scores, ranks, floor, asked.leg.kind)
+
+    def _rescored(self, request: Request, asked: _Asked, found: Candidates) -> Candidates:
+        """The candidates with what a multi leg says of the best of them."""
+        finders = {name: one for name, one in found.evidence.items() if one.kind != "multi"}
+        fused = standing(request, finders)
+        chosen = best(fused, request.rescore)
+        scores = np.full(len(found.ids), np.nan, np.float32)
+        gone = np.zeros(len(found.ids), bool)
+        if asked.leg in self._index.manifest.legs:
+            scores[chosen] = self._index.store.scores(asked.leg.name, asked.query, found.ids[chosen])
+            gone = chosen & np.isnan(scores)
+        elif chosen.any():
+            scores[chosen] = self._computed(request, asked, found.ids[chosen], fused[chosen])
+        evidence = {**found.evidence, asked.leg.name: opinion(scores)}
+        return _kept(replace(found, evidence=evidence), ~gone)
+
+    def _computed(self, request: Request, asked: _Asked, ids: Ids, fused: Floats) -> Floats:
+        """What token vectors say of these chunks, whose fused scores are (n,), as far as the time suffices: (n,)."""
+        assert request.multi_within is not None
+        assert asked.leg.encoder is not None
+        assert not isinstance(asked.query, Sparse)
+        places = {chunk: place for place, chunk in enumerate(ids.tolist())}
+
+        def order(passage: Passage) -> tuple[float, str, int]:
+            return -float(fused[places[passage.id]]), passage.source, passage.position
+
+        passages = sorted(self._index.store.fetch(ids), key=order)
+        texts = [Chunk(passage.text, passage.locator).embedded_text for passage in passages]
+        given = computed(self.embedder_of(asked.leg.encoder), asked.query, texts, request.multi_within)
+        if np.isnan(given).any():
+            _log.warning(
+                f"token vectors of {np.count_nonzero(~np.isnan(given))} of {len(given)} candidates were computed in "
+                f"{request.multi_within:g} s; the others count as the last of these"
+            )
+        scores = np.full(len(ids), np.nan, np.float32)
+        scores[[places[passage.id] for passage in passages]] = given
+        return scores
+
+
+def _kept(found: Candidates, kept: NDArray[np.bool_]) -> Candidates:
+    evidence = {
+        leg: replace(one, scores=one.scores[kept], ranks=one.ranks[kept]) for leg, one in found.evidence.items()
+    }
+    return Candidates(found.ids[kept], evidence, found.queries)

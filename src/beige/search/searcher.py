@@ -52,7 +52,7 @@ class Searcher:
 
     Args:
         index: what is searched.
-        embedder: for the queries; None for the index's own.
+        embedder: for the queries, one that made vectors of the index; None for the index's own.
         reranker: a `beige.Reranker` that reads the best candidates; None for none.
 
     Raises:
@@ -61,11 +61,9 @@ class Searcher:
 
     def __init__(self, index: Index, embedder: "Embedder | None" = None, reranker: Reads | None = None) -> None:
         self._index = index
-        if embedder is not None:
-            index.check(embedder)
         self._retrieval = Retrieval(index, embedder)
         self._reranker = reranker
-        self._explainer = Explainer(index, embedder)
+        self._explainer = Explainer(index, self._retrieval.embedder_of)
         self._relevance = Relevance(index.store)
 
     def search(self, query: str, limit: int = 10, **options: Unpack[Options]) -> list[Hit]:
@@ -215,6 +213,7 @@ class Searcher:
                         int(one.ranks[place]) or None, float(one.scores[place]), explanation.words.get(leg, ())
                     )
                     for leg, one in standing.found.evidence.items()
+                    if not np.isnan(one.scores[place])
                 },
                 rank=standing.ranks[best.id],
                 relevance=_chance(standing.chances[place]),

@@ -1,0 +1,79 @@
+"""The models of an index: each is loaded when it is first used, and checked against what made the vectors."""
+
+import threading
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from beige.errors import FingerprintError
+from beige.index.manifest import Encoder, Manifest
+
+if TYPE_CHECKING:
+    from beige.embedder import Embedder
+    from beige.models.checkpoint import Checkpoint
+
+
+class Encoders:
+    """Embedders by the names that an index has for them; safe to use from several threads.
+
+    Args:
+        folder: of the index, for errors.
+        manifest: of the index.
+        given: embedders that are there already; the others are loaded by name.
+
+    Raises:
+        FingerprintError: one that is given made no vectors of the index.
+    """
+
+    def __init__(self, folder: Path, manifest: Manifest, given: Iterable["Embedder"] = ()) -> None:
+        self._folder = folder
+        self._manifest = manifest
+        self._loaded = {self.check(embedder).model: embedder for embedder in given}
+        self._lock = threading.Lock()
+
+    def of(self, model: str) -> "Embedder":
+        """The embedder of a model.
+
+        Raises:
+            FingerprintError: the model of that name has changed since.
+        """
+        with self._lock:
+            if model not in self._loaded:
+                embedder = load(model)
+                self.check(embedder)
+                self._loaded[model] = embedder
+            return self._loaded[model]
+
+    def all(self) -> dict[str, "Embedder"]:
+        """Every model that makes vectors of the index, by name."""
+        made = dict.fromkeys(leg.encoder for leg in self._manifest.legs)
+        return {model: self.of(model) for model in made if model is not None}
+
+    def check(self, embedder: "Embedder") -> Encoder:
+        """What the manifest says of an embedder that made vectors of the index.
+
+        Raises:
+            FingerprintError: it made none.
+        """
+        for encoder in self._manifest.encoders:
+            if encoder.fingerprint == embedder.fingerprint:
+                return encoder
+        model, made = name_of(embedder.checkpoint), self._manifest.models
+        known = model in (encoder.model for encoder in self._manifest.encoders)
+        said = f"by another version of {model}" if known else f"by {made}, not by {model}"
+        raise FingerprintError(
+            f"the index {self._folder} was made {said}; "
+            f"make it anew with beige index --rebuild --index {self._folder} --model {model} PATH"
+        )
+
+
+def load(model: str) -> "Embedder":
+    """The embedder of a model, in the precision that suits this machine."""
+    from beige.embedder import Embedder
+
+    return Embedder(model)
+
+
+def name_of(checkpoint: "Checkpoint") -> str:
+    """What opens a model again: its card's name, else its folder."""
+    return checkpoint.card.name if checkpoint.card else str(checkpoint.folder.resolve())

@@ -172,8 +172,8 @@ def open_encoder(model: Model, settings: Settings, stack: ExitStack) -> Encoder:
         return remote
     if model.runner == "index":
         raise UsageError(
-            "the system 'dense' means an index's own vectors, as it keeps them: evaluate one with --index, or name "
-            "another model"
+            "the system 'dense' means an index's own vectors as it keeps them: it goes with --index, and without "
+            "vectors= and dimensions=; or name a model"
         )
     return Sentences(model) if model.runner == "st" else Local(model)
 

@@ -1,12 +1,17 @@
 """The documentation's examples, run: `console` and `python` blocks of a page, in order, in a folder with `docs/`."""
 
+import json
 import os
 import re
 import shutil
 import subprocess
 import sys
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
+import httpx2
 import pytest
 
 from tests import family, splade_checkpoints
@@ -15,6 +20,34 @@ from tests.conftest import CACHE
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = sorted(path.relative_to(ROOT) for path in [ROOT / "README.md", *ROOT.glob("docs/*.md")])
 BLOCK = re.compile(r"^```(console|python)\n(.*?)^```", re.MULTILINE | re.DOTALL)
+
+
+SERVE = re.compile(r"^beige serve .*", re.MULTILINE)
+"""A page whose examples ask a server says with which command it was started."""
+
+SERVED_AT = "localhost:8000"
+
+
+@contextmanager
+def served(page: str, folder: Path, environment: Mapping[str, str]) -> Iterator[str]:
+    """Where the server of a page's examples listens, while it runs."""
+    if SERVED_AT not in page:
+        yield SERVED_AT
+        return
+    command = [*SERVE.findall(page)[0].split(), "--port", "0", "--json", "--keys", "none.json"]
+    with (folder / "serve.log").open("w") as log:
+        server = subprocess.Popen(command, cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=log)
+    try:
+        assert server.stdout is not None
+        url = json.loads(server.stdout.readline())["url"]
+        until = time.monotonic() + 60
+        while httpx2.get(f"{url}/health/ready").status_code != 200:
+            assert time.monotonic() < until
+            time.sleep(0.05)
+        yield url.removeprefix("http://")
+    finally:
+        server.terminate()
+        server.communicate()
 
 
 def commands(block: str) -> str:
@@ -30,7 +63,8 @@ def hub(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.parametrize("page", PAGES, ids=str)
 def test_examples_run(page: Path, tmp_path: Path, bge_small: Path, hub: Path) -> None:
-    blocks = BLOCK.findall((ROOT / page).read_text(encoding="utf-8"))
+    text = (ROOT / page).read_text(encoding="utf-8")
+    blocks = BLOCK.findall(text)
     if not blocks:
         return  # a page of links
     shutil.copytree(ROOT / "docs", tmp_path / "docs")
@@ -45,14 +79,16 @@ def test_examples_run(page: Path, tmp_path: Path, bge_small: Path, hub: Path) ->
     subprocess.run(
         ["beige", "index", "docs/", "--json"], cwd=tmp_path, env=environment, check=True, capture_output=True
     )
-    for kind, block in blocks:
-        command = (
-            ["bash", "-ec", commands(block)] if kind == "console" else [sys.executable, "-W", "error", "-c", block]
-        )
-        done = subprocess.run(
-            command, check=False, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=200
-        )
-        assert done.returncode == 0, f"{page}:\n{block}\n{done.stdout}{done.stderr}"
+    with served(text, tmp_path, environment) as address:
+        for kind, written in blocks:
+            block = written.replace(SERVED_AT, address)
+            command = (
+                ["bash", "-ec", commands(block)] if kind == "console" else [sys.executable, "-W", "error", "-c", block]
+            )
+            done = subprocess.run(
+                command, check=False, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=200
+            )
+            assert done.returncode == 0, f"{page}:\n{block}\n{done.stdout}{done.stderr}"
 
 
 def test_every_command_has_an_example_and_is_documented() -> None:

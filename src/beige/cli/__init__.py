@@ -26,6 +26,8 @@ EXAMPLES = {
     "status": "beige status --json",
     "serve": "beige serve --model bge-small-en-v1.5 --port 8000",
     "key": "beige key create laptop --scope read",
+    "backup": "beige backup backups/today.tar",
+    "restore": "beige restore backups/today.tar --index restored",
     "doctor": "beige doctor",
     "bench": "beige bench --precision fp32",
     "evaluate": "beige evaluate scifact/ --system bm25 --system bge-small-en-v1.5 --output report/",

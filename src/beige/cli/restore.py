@@ -1,0 +1,30 @@
+"""`beige restore`: an index of a backup."""
+
+from dataclasses import asdict
+from pathlib import Path
+
+import typer
+
+from beige.cli._terminal import Json, Where, emit
+
+
+def run(
+    path: Path = typer.Argument(metavar="FILE|DIR", help="What beige backup has written."),
+    *,
+    index: str | None = Where,
+    force: bool = typer.Option(False, "--force", help="Replace the index that is there."),
+    as_json: bool = Json,
+) -> None:
+    """Restore an index from a backup, after its checksum was verified.
+
+    An index that is replaced is searched until the restored one is whole.
+    """
+    from beige.environment import default_index
+    from beige.index.snapshot import restore
+
+    folder = Path(index or default_index()).expanduser()
+    made = restore(path, folder, force=force)
+    if as_json:
+        emit({"index": str(folder)} | asdict(made))
+    else:
+        typer.echo(f"{folder}: {made.documents:,} documents of {made.created}, by {made.model}")

@@ -16,7 +16,7 @@ def test_there_and_back(beige, here: Path, tiny_bert: Path, monkeypatch: pytest.
     assert done.code == 0
     assert done.out.startswith("kept/today.tar: 1 documents, ")
     made = json.loads(beige("backup", "kept/folder", "--json").out)
-    assert made["model"] == str(tiny_bert)
+    assert list(made["models"]) == [str(tiny_bert)]
     assert beige("backup", "kept/today.tar").err.startswith("beige: ")
     for name in ("today.tar", "folder"):
         said = json.loads(beige("restore", f"kept/{name}", "--index", f"new/{name}", "--json").out)

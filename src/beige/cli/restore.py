@@ -27,4 +27,4 @@ def run(
     if as_json:
         emit({"index": str(folder)} | asdict(made))
     else:
-        typer.echo(f"{folder}: {made.documents:,} documents of {made.created}, by {made.model}")
+        typer.echo(f"{folder}: {made.documents:,} documents of {made.created}, by {', '.join(made.models)}")

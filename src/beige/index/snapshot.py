@@ -10,7 +10,7 @@ import os
 import shutil
 import sqlite3
 import tarfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass, fields
 from datetime import UTC, datetime
@@ -37,8 +37,7 @@ class Backup:
     Attributes:
         format: of the backup.
         created: when, ISO 8601 in UTC.
-        model: of the index.
-        fingerprint: of its vectors.
+        models: fingerprints of what made its vectors, by model.
         documents: how many there are.
         chunks: how many they have.
         size: bytes of the database.
@@ -47,8 +46,7 @@ class Backup:
 
     format: int
     created: str
-    model: str
-    fingerprint: str
+    models: Mapping[str, str]
     documents: int
     chunks: int
     size: int
@@ -149,8 +147,7 @@ def _copy(folder: Path, work: Path) -> Backup:
     made = Backup(
         format=FORMAT,
         created=datetime.now(UTC).isoformat(timespec="seconds"),
-        model=manifest.model,
-        fingerprint=manifest.fingerprint,
+        models={encoder.model: encoder.fingerprint for encoder in manifest.encoders},
         documents=documents,
         chunks=chunks,
         size=copy.stat().st_size,

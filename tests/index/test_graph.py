@@ -1,5 +1,6 @@
 """Recall of the graph, in a store, through its life."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -7,6 +8,7 @@ import pytest
 
 from beige.errors import StoreError
 from beige.index.cache_file import CacheFile, read
+from beige.index.expression import parse
 from beige.index.manifest import Storage
 from beige.index.sqlite_store import SqliteStore
 from beige.index.store import Entry
@@ -126,3 +128,38 @@ def test_recall_through_growth_edits_deletions_and_reopenings(tmp_path: Path) ->
         store.merge()
         assert read(folder / "dense.cache").kind == "matrix"
         assert recall(store, kept, queries) == 1
+
+
+def test_recall_within_filters_however_they_lie_to_the_query(tmp_path: Path) -> None:
+    """Each document lies in one bunch, and filters take bunches: what passes may be all far from the query."""
+    rng = np.random.default_rng(3)
+    bunches = rng.integers(0, 60, 2000)
+    centres = np.random.default_rng(0).standard_normal((60, DIMENSION))
+    with SqliteStore.create(tmp_path / "index", manifest(DIMENSION), exact_rows=1000) as store:
+        entries = []
+        for number, bunch in enumerate(bunches.tolist()):
+            vectors = (centres[bunch] + 0.7 * rng.standard_normal((CHUNKS, DIMENSION))).astype(np.float16)
+            document = replace(entry(f"doc{number}", 0, CHUNKS).document, fields={"bunch": bunch})
+            entries.append(Entry(document, {"dense": vectors.astype(np.float32), "bm25": NOTHING, "sparse": NOTHING}))
+        store.upsert(entries)
+        store.merge()
+        assert read(tmp_path / "index/dense.cache").kind == "graph"
+        matrix = np.concatenate([np.asarray(each.vectors["dense"]) for each in entries])
+        for text, passing in {
+            "bunch:7": bunches == 7,
+            "bunch:7,8,9 path:*3": np.isin(bunches, (7, 8, 9)) & (np.arange(2000) % 10 == 3),
+            "bunch<6": bunches < 6,
+            "bunch>=20": bunches >= 20,
+            "-bunch:0": bunches != 0,
+            "path:doc*[0-4]": np.arange(2000) % 10 < 5,
+        }.items():
+            where, rows = parse(text), np.flatnonzero(np.repeat(passing, CHUNKS))
+            found = 0
+            for bunch in range(12):
+                query = (centres[bunch] / np.linalg.norm(centres[bunch])).astype(np.float32)
+                best = rows[np.argsort(-(matrix[rows] @ query), kind="stable")[:10]]
+                passages = store.fetch(store.top("dense", query, 10, where).ids)
+                places = {CHUNKS * int(passage.source[3:]) + passage.position for passage in passages}
+                assert places <= set(rows.tolist())
+                found += len(places & set(best.tolist()))
+            assert found >= 0.97 * 12 * min(10, len(rows)), text

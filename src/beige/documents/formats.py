@@ -44,7 +44,7 @@ def file_of(source: str, media: str) -> str:
     """The file that a document is of: its source, or what stands in that before the record's name."""
     end = source.find("#") if media == "record" else -1
     while end >= 0:
-        if kind_of(Path(source[:end])) in RECORDS:
+        if KINDS.get("." + source[:end].rpartition(".")[2].lower()) in RECORDS:
             return source[:end]
         end = source.find("#", end + 1)
     return source

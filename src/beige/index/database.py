@@ -114,11 +114,13 @@ class Reading:
 
     def expired(self) -> Ids:
         """Chunks of documents that have expired and that no writer has removed yet, ascending."""
+        # The documents first, and sorted here: told to sort, SQLite looks through all chunks, at every search.
         found = self._connection.execute(
-            "SELECT chunk.id FROM document JOIN chunk ON document = document.id WHERE expires <= ? ORDER BY chunk.id",
+            "SELECT chunk.id FROM document INDEXED BY document_expires CROSS JOIN chunk ON document = document.id "
+            "WHERE expires <= ?",
             (self._now,),
-        ).fetchall()
-        return np.array([row[0] for row in found], np.int64)
+        )
+        return np.sort(np.fromiter((row[0] for row in found), np.int64))
 
     def overdue(self) -> list[str]:
         """Some documents that have expired and that no writer has removed yet; none where there are no more."""

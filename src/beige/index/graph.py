@@ -1,5 +1,6 @@
 """A graph over dense vectors (HNSW, https://arxiv.org/abs/1603.09320), as usearch builds and searches it."""
 
+import math
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -19,6 +20,9 @@ CONNECTIVITY, EXPANSION_ADD, EXPANSION_SEARCH = 16, 128, 96
 
 _SPARE = 32
 """Candidates beyond k: the graph's scores order close neighbours wrongly, exact scores put them right."""
+
+_MARGIN = 1.25
+"""Candidates that are asked for beyond what should do where some are not alive."""
 
 _SPREAD = 4
 """An int8 reaches so many times as far as the numbers of a unit vector do in the mean; what is beyond is cut."""
@@ -96,12 +100,13 @@ class Graph:
         """The ids of about the k best living vectors, those that tie with the last of them and some more."""
         wanted = (k + _SPARE) * self._form.candidates
         living = int(np.count_nonzero(alive))
-        if 8 * living < len(alive) and living * living <= wanted * len(alive):
-            few: Ids = self.ids[alive]  # a filter left so few that the graph would be looked through for longer
-            return few
-        ask = min(wanted + len(alive) - living, 2 * wanted)
+        # So many that enough of them may be alive, if those that are not lie anywhere.
+        ask = min(wanted + len(alive) - living, math.ceil(_MARGIN * wanted * len(alive) / max(living, 1)))
         encoded = self._form.encode(query, self.centre)
         while True:
+            if living <= ask:  # those that are left are scored sooner than the graph is looked through
+                few: Ids = self.ids[alive]
+                return few
             # A graph does not lead everywhere, least of all among equals: who wants most of it looks at all of it.
             everything = 4 * ask >= len(self.ids)
             ask = len(self.ids) if everything else ask

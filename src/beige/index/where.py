@@ -5,19 +5,16 @@ from an index; where few rows are asked, each row looks its facts up. Both give 
 """
 
 import json
+import re
 import sqlite3
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING
 
 from beige.documents.formats import file_of
 from beige.index.facts import text_of, title_key
 from beige.index.filter import All, Condition, Filter, Not, checked, globs, key_of, number_of, of_chunks, span
 from beige.index.schema import blob, text
-
-if TYPE_CHECKING:
-    from pathspec import GitIgnoreSpec
 
 Parameter = bytes | str | int | float
 
@@ -117,7 +114,25 @@ def _among(column: str, values: Sequence[Parameter]) -> Clause:
 def _path(condition: Condition, lookup: bool) -> Clause:
     if condition.operator == "any":
         return EVERY
-    return Clause("beige_path(source, media, ?)", (_json(condition.values),))
+    found = Clause("beige_path(source, media, ?)", (_json(condition.values),))
+    begins = [blob(root + prefix(str(value))) for value in condition.values for root in ("", "/")]
+    if lookup or not all(map(prefix, map(str, condition.values))) or len(begins) > _RANGES:
+        return found
+    ranges = _joined([Clause("(source >= ? AND source < ?)", (begin, begin + b"\xff")) for begin in begins], "OR")
+    return Clause(f"({ranges.sql} AND {found.sql})", (*ranges.parameters, *found.parameters))
+
+
+_RANGES = 20
+"""Ranges of sources that are looked at one by one rather than all sources."""
+
+
+def prefix(glob: str) -> str:
+    """What the source of every file that a glob means begins with, but for a slash; empty where that is unknown."""
+    anchored = "/" in glob.rstrip("/")
+    return _PLAIN.match(glob.removeprefix("/")).group() if anchored else ""  # type: ignore[union-attr] # it always does
+
+
+_PLAIN = re.compile(r"[^*?\[\\ ]*")
 
 
 def _modified(condition: Condition, lookup: bool) -> Clause:
@@ -188,8 +203,9 @@ def add_functions(connection: sqlite3.Connection) -> None:
 
 def _is_path(source: bytes, media: str, patterns: str) -> bool:
     name = text(source)
-    paths, spec = _globs(patterns)
-    return name in paths or spec.match_file(file_of(name, media))
+    paths, matches = _globs(patterns)
+    file = file_of(name, media).removeprefix("/")
+    return name in paths or any(match(file) for match in matches)
 
 
 def _is_below(headings: str | None, titles: str) -> bool:
@@ -197,9 +213,10 @@ def _is_below(headings: str | None, titles: str) -> bool:
 
 
 @lru_cache(maxsize=64)
-def _globs(patterns: str) -> tuple[tuple[str, ...], "GitIgnoreSpec"]:
+def _globs(patterns: str) -> tuple[frozenset[str], Sequence[Callable[[str], object]]]:
+    """Some globs as they are, and what matches each: a tenth of the time that their `match_file` takes."""
     read = tuple(json.loads(patterns))
-    return read, globs(read)
+    return frozenset(read), [pattern.regex.match for pattern in globs(read).patterns if pattern.regex]
 
 
 @lru_cache(maxsize=4096)

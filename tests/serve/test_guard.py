@@ -168,6 +168,21 @@ def test_slow_and_half_open_clients_harm_nobody(serve, folders, tmp_path):
         assert httpx2.post(f"{server.url}/v1/embeddings", json=ASK).status_code == 200
 
 
+def test_a_head_that_does_not_end_is_not_waited_for(serve, folders, tmp_path, monkeypatch):
+    monkeypatch.setattr("beige.serve.connection.HEAD_SECONDS", 0.3)
+    with serve(models=(str(folders["bert"]),), keys=tmp_path / "k") as server:
+        with connect(server.url) as half:
+            half.sendall(b"POST /v1/embeddings HTTP/1.1\r\nHost: local")
+            assert half.recv(1) == b""  # closed
+        body = json.dumps(ASK).encode()
+        with connect(server.url) as client:
+            for _ in range(3):
+                client.sendall(head(len(body)) + body)
+                assert status_of(client.recv(1 << 16)) == 200
+            client.sendall(b"POST /v1/emb")
+            assert client.recv(1) == b""
+
+
 def test_a_client_that_goes_away_cancels_its_work(serve, folders, tmp_path, monkeypatch):
     from beige.embedder import Embedder
 

@@ -1,10 +1,11 @@
 """What every request passes first: who asks, how much they send and for how long; and the log's line at its end."""
 
 import asyncio
+import itertools
 import logging
 import re
+import secrets
 import time
-import uuid
 from typing import Any
 
 from starlette.datastructures import Headers, MutableHeaders
@@ -39,6 +40,8 @@ class Guard:
         self._settings = settings
         self._keys = keys
         self._metrics = metrics
+        server = secrets.token_hex(8)
+        self._ids = (f"{server}{number:016x}" for number in itertools.count(1))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request; see ASGI."""
@@ -48,7 +51,7 @@ class Guard:
         started = time.perf_counter()
         headers = Headers(scope=scope)
         given = headers.get(REQUEST_ID, "")
-        request = given if _ID.fullmatch(given) else uuid.uuid4().hex
+        request = given if _ID.fullmatch(given) else next(self._ids)
         state: dict[str, Any] = scope.setdefault("state", {})
         status = 499  # the client went away
 

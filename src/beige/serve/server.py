@@ -9,6 +9,7 @@ import uvicorn
 
 from beige.errors import BeigeError, UsageError
 from beige.serve.app import build
+from beige.serve.connection import Connection
 from beige.serve.keys import KeyRing
 from beige.serve.metrics import Metrics
 from beige.serve.models import Models
@@ -45,6 +46,7 @@ class Server(uvicorn.Server):
                 build(self.service, ring),
                 host=settings.host,
                 port=settings.port,
+                http=Connection,
                 log_config=None,
                 access_log=False,
                 server_header=False,

@@ -141,11 +141,18 @@ class Encoder:
     def _layer(self, name: str, x: "Node", mask: "Node", rows: "Node | None") -> "Node":
         asking = x if rows is None else first(x, rows)
         attended = self._attention(f"{name}.attention.self", asking, x, mask)
-        attended = self._weights.linear(f"{name}.attention.output.dense", attended, self.hidden, self.hidden)
-        x = self._weights.norm(f"{name}.attention.output.LayerNorm", ops.add(attended, asking), self.epsilon)
+        x = self._joined(f"{name}.attention.output", asking, attended, self.hidden)
         inner = self.activation(self._weights.linear(f"{name}.intermediate.dense", x, self._inner, self.hidden))
-        outer = self._weights.linear(f"{name}.output.dense", inner, self.hidden, self._inner)
-        return self._weights.norm(f"{name}.output.LayerNorm", ops.add(outer, x), self.epsilon)
+        return self._joined(f"{name}.output", x, inner, self._inner)
+
+    def _joined(self, name: str, stream: "Node", x: "Node", columns: int) -> "Node":
+        """The sum of the stream of states and what a linear layer makes of x (b, t, columns), normalised: (b, t, h)."""
+        given = self._weights.linear(f"{name}.dense", x, self.hidden, columns)
+        # A slope of 1 changes no number. But in bf16 the CPU plugin keeps the stream in fp32, and with a step after the
+        # product it leaves the product in fp32 too, rather than round it in between: the lowest cosine of
+        # bge-small-en-v1.5 over the texts of the tests is .99995 with it and .99984 without, at the same speed.
+        given = ops.prelu(given, np.ones(1, np.float32))
+        return self._weights.norm(f"{name}.LayerNorm", ops.add(given, stream), self.epsilon)
 
     def _attention(self, name: str, asking: "Node", asked: "Node", mask: "Node") -> "Node":
         # Plain matmul, softmax, matmul: the CPU plugin fuses them into one kernel that never holds all scores, and

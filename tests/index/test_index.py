@@ -102,7 +102,8 @@ def filled(embedder: StandIn, *names: str) -> None:
 
 def test_anew_replaces_the_old_index_at_the_end(here: Path, embedder: StandIn) -> None:
     filled(embedder, "a.md", "b.md")
-    with Index.open("index") as old, Index.anew("index", embedder, language="german") as index:
+    old = Index.open("index")
+    with Index.anew("index", embedder, language="german") as index:
         index.add("b.md")
         assert sources(old) == ["a.md", "b.md"], "searched until the new one is whole"
         with pytest.raises(LockedError):
@@ -110,7 +111,10 @@ def test_anew_replaces_the_old_index_at_the_end(here: Path, embedder: StandIn) -
     with Index.open("index") as index:
         assert sources(index) == ["b.md"]
         assert set(index.status().caches.values()) == {"current"}
-    with pytest.raises(StoreError, match="open it again"):
+        assert sources(old) == ["b.md"], "it goes on with the new one"
+        assert old.analyser.language == index.analyser.language
+    old.close()
+    with pytest.raises(StoreError, match=r"closed|open it again"):
         old.count()
     assert not Path("index/rebuild").exists()
 

@@ -119,6 +119,11 @@ class Pool:
         self._closed = False
         self._lock = threading.Lock()
 
+    @property
+    def replaced(self) -> bool:
+        """Whether another database has taken this one's place; an open one's inode is not given again."""
+        return _inode(self._path) != self._file
+
     @contextmanager
     def reading(self) -> Iterator[Reading]:
         """A transaction that reads; what it sees is fixed by its first question.
@@ -126,7 +131,7 @@ class Pool:
         Raises:
             StoreError: the index was closed, or replaced by a new one.
         """
-        if _inode(self._path) != self._file:
+        if self.replaced:
             raise StoreError(f"the index {self._path.parent} has been replaced by a new one: open it again")
         with self._lock:
             if self._closed:

@@ -44,6 +44,13 @@ class Encoders:
                 self._loaded[model] = embedder
             return self._loaded[model]
 
+    def after(self, manifest: Manifest) -> "Encoders":
+        """Those of the index that has taken this one's place; what both have stays loaded."""
+        made = {encoder.fingerprint for encoder in manifest.encoders}
+        with self._lock:
+            kept = [embedder for embedder in self._loaded.values() if embedder.fingerprint in made]
+        return Encoders(self._folder, manifest, kept)
+
     def all(self) -> dict[str, "Embedder"]:
         """Every model that makes vectors of the index, by name."""
         made = dict.fromkeys(leg.encoder for leg in self._manifest.legs)

@@ -14,7 +14,7 @@ from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, Self, TypeAlias, cast, get_args
+from typing import TYPE_CHECKING, Self, TypeAlias, TypeVar, cast, get_args
 
 from beige.analyser import AUTO, Analyser, language_of
 from beige.documents.chunk import Failure
@@ -34,6 +34,8 @@ from beige.models.layout import TOKENIZER
 if TYPE_CHECKING:
     from beige.embedder import Embedder
     from beige.index.origins import Origin, Terms
+
+Answer = TypeVar("Answer")
 
 Models: TypeAlias = "Embedder | str | Sequence[Embedder | str] | None"
 
@@ -65,17 +67,20 @@ class Index:
     """Documents with their chunks and vectors in a folder; safe to use from several threads.
 
     Searching goes on, here and in other processes, while one `add` at a time writes, and sees what `add` has told of.
+    Where another index takes the place of this one (a rebuild, a migration, a restored backup), it is opened instead;
+    its models are then loaded, unless they are those of before.
 
     Attributes:
         path: the folder.
-        store: the place of the vectors, open for reading.
-        encoders: the models that made them.
+        encoders: the models that made the vectors.
     """
 
     def __init__(self, path: Path, store: SqliteStore, given: Sequence["Embedder"], home: Path | None = None) -> None:
         self.path = path
         self._home = home or path  # where it is, or will be when it is whole
-        self.store = store
+        self._store = store
+        self._opening = threading.Lock()
+        self._closed = False
         self.encoders = Encoders(path, store.manifest, given)
 
     @classmethod
@@ -152,6 +157,32 @@ class Index:
             SqliteStore.create(folder, manifest.kept_as(old.storage) if old else manifest).close()
             with cls(folder, SqliteStore.open(folder), plan.embedders, home=home) as index:
                 yield index
+
+    @property
+    def store(self) -> SqliteStore:
+        """The place of the vectors, open for reading."""
+        if self._store.replaced and not self._closed:
+            with self._opening:
+                if self._store.replaced:
+                    store = SqliteStore.open(self.path)
+                    self.encoders = self.encoders.after(store.manifest)
+                    self.__dict__.pop("analyser", None)
+                    old, self._store = self._store, store
+                    old.close()
+        return self._store
+
+    def steadily(self, read: Callable[[], Answer]) -> Answer:
+        """What `read` gives of one index: it is asked again where another one has taken its place meanwhile."""
+        while True:
+            store = self.store
+            try:
+                answer = read()
+            except Exception:
+                if self.store is store:
+                    raise
+            else:
+                if self._store is store:
+                    return answer
 
     @property
     def manifest(self) -> Manifest:
@@ -302,11 +333,12 @@ class Index:
         from beige.index.origins import Terms
         from beige.index.pipeline import Pipeline
 
-        analyser, encoders, now = self.analyser, self.encoders.all(), time.time()
-        tokenizer = self.encoders.of(self.manifest.encoders[0].model).checkpoint.path / TOKENIZER
-        terms = Terms(tokenizer, self.manifest.chunk_tokens, lease(ttl, now), now)
-        store = SqliteStore.open(self.path, write=True)
+        now = time.time()
+        until = lease(ttl, now)
+        store = SqliteStore.open(self.path, write=True)  # before the models: no migration changes them from now on
         try:
+            analyser, encoders = self.analyser, self.encoders.all()
+            terms = Terms(self.embedder.checkpoint.path / TOKENIZER, self.manifest.chunk_tokens, until, now)
             pipeline = Pipeline(store, encoders, analyser, tell or (lambda change: None))
             report = pipeline.run(list(origins(store, terms)))
         finally:
@@ -405,7 +437,9 @@ class Index:
 
     def close(self) -> None:
         """Let go of its files; the embedder stays usable."""
-        self.store.close()
+        with self._opening:
+            self._closed = True
+            self._store.close()
 
     def __enter__(self) -> Self:
         return self

@@ -86,6 +86,11 @@ class SqliteStore:
                 self._writer.remove_expired()
             self._undo = undo.pop_all()
 
+    @property
+    def replaced(self) -> bool:
+        """Whether another index has taken this one's place."""
+        return self._pool.replaced
+
     @classmethod
     def create(
         cls,

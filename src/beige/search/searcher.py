@@ -1,5 +1,6 @@
 """A query in, hits out: every leg's best chunks, fused, reranked, folded, explained and marked."""
 
+import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self, Unpack
@@ -61,10 +62,27 @@ class Searcher:
 
     def __init__(self, index: Index, embedder: "Embedder | None" = None, reranker: Reads | None = None) -> None:
         self._index = index
-        self._retrieval = Retrieval(index, embedder)
+        self._embedder = embedder
         self._reranker = reranker
-        self._explainer = Explainer(index, self._retrieval.embedder_of)
-        self._relevance = Relevance(index.store)
+        self._beginning = threading.Lock()
+        self._begin(embedder)
+
+    def _begin(self, embedder: "Embedder | None") -> None:
+        self._store = self._index.store
+        self._retrieval = Retrieval(self._index, embedder)
+        self._explainer = Explainer(self._index, self._retrieval.embedder_of)
+        self._relevance = Relevance(self._store)
+
+    def _follow(self) -> None:
+        """Begin anew where another index has taken the place of the one that was searched."""
+        if self._index.store is self._store:
+            return
+        with self._beginning:
+            if self._index.store is not self._store:
+                old, made = self._retrieval, {encoder.fingerprint for encoder in self._index.manifest.encoders}
+                serves = self._embedder is not None and self._embedder.fingerprint in made
+                self._begin(self._embedder if serves else None)
+                old.close()
 
     def search(self, query: str, limit: int = 10, **options: Unpack[Options]) -> list[Hit]:
         """The passages that answer a query best.
@@ -90,6 +108,10 @@ class Searcher:
             UsageError: it asks for what is not there: a fusion, a leg to weigh, a reranker, vectors to compare.
             FingerprintError: another model made the index.
         """
+        return self._index.steadily(lambda: self._run(request))
+
+    def _run(self, request: Request) -> Results:
+        self._follow()
         depth = self._depth(request)
         found = self._retrieval.candidates(request)
         scores = fuse(request.fusion, found.evidence, request.weights)

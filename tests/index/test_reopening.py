@@ -1,0 +1,119 @@
+"""Whoever searches goes on while others write to the index, rebuild it, or put another one in its place."""
+
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+from beige import Text
+from beige.index import Index
+from beige.index.snapshot import backup, restore
+from beige.models.checkpoint import open_checkpoint
+from beige.search import Searcher
+from tests.checkpoints import tiny_bert as make_tiny_bert
+from tests.index.test_kill import ROOT
+from tests.standin import StandIn
+
+READER = """
+import sys, time
+from beige.index import Index
+from beige.search import Searcher
+
+with Index.open("index") as index, Searcher(index) as searcher:
+    last = None
+    while True:
+        found = " ".join(sorted(hit.source for hit in searcher.search("stone", 100, legs=["bm25"])))
+        if found != last:
+            print(found, flush=True)
+            last = found
+        time.sleep(0.01)
+"""
+
+
+def give(embedder: StandIn, *names: str) -> None:
+    with Index.open("index", embedder) as index:
+        index.add(Text(name, f"the stone of {name}") for name in names)
+
+
+def test_another_process_sees_what_was_acknowledged_and_goes_on_after_a_rebuild(here: Path, embedder: StandIn) -> None:
+    give(embedder, "a")
+    reader = subprocess.Popen(
+        [sys.executable, "-c", f"import sys; sys.path.insert(0, {str(ROOT)!r})\n{READER}"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert reader.stdout is not None
+    assert reader.stderr is not None
+    try:
+        assert reader.stdout.readline() == "a\n"
+        delays = []
+        for name in "bcd":
+            told: list[float] = []
+            with Index.open("index", embedder) as index:
+                index.add(Text(name, f"the stone of {name}"), tell=lambda _, told=told: told.append(time.monotonic()))
+            assert reader.stdout.readline().endswith(f"{name}\n")
+            delays.append(time.monotonic() - told[0])
+        assert min(delays) < 1, "others keep the machine busy, but not all the time"
+        with Index.anew("index", embedder) as index:
+            index.add(Text("new", "the stone of another index"))
+        assert reader.stdout.readline() == "new\n"
+        with Index.open("index", embedder) as index:
+            index.delete("new")
+        assert reader.stdout.readline() == "\n"
+    finally:
+        reader.kill()
+        assert reader.communicate()[1] == ""
+
+
+def test_searches_go_on_while_the_index_is_replaced_again_and_again(here: Path, embedder: StandIn) -> None:
+    """Each index has documents of one name only, and of another number: an answer of two of them would show."""
+    give(embedder, *(f"0-{n}" for n in range(30)))
+    stop = threading.Event()
+    wrong: list[object] = []
+    seen: set[str] = set()
+
+    def search() -> None:
+        try:
+            while not stop.is_set():
+                hits = searcher.search("stone of", 100)
+                names = {hit.source.partition("-")[0] for hit in hits}
+                if len(names) != 1 or len(hits) != 30 + int(next(iter(names))):
+                    wrong.append([hit.source for hit in hits])
+                if any(hit.text != f"the stone of {hit.source}" for hit in hits):
+                    wrong.append(hits)
+                seen.update(names)
+        except Exception as error:
+            wrong.append(error)
+
+    with Index.open("index", embedder) as index, Searcher(index, embedder) as searcher:
+        threads = [threading.Thread(target=search) for _ in range(2)]
+        for thread in threads:
+            thread.start()
+        for number in range(1, 5):
+            with Index.anew("index", embedder) as other:
+                other.add(Text(f"{number}-{n}", f"the stone of {number}-{n}") for n in range(30 + number))
+            while not wrong and str(number) not in seen:
+                time.sleep(0.01)
+        stop.set()
+        for thread in threads:
+            thread.join()
+    assert wrong == []
+
+
+def test_after_a_restore_and_after_another_model(here: Path, embedder: StandIn, tmp_path: Path) -> None:
+    other = StandIn(open_checkpoint(make_tiny_bert(tmp_path / "other", seed=7)))
+    give(embedder, "a")
+    backup(Path("index"), Path("kept"))
+    give(embedder, "b")
+    with Index.open("index", embedder) as index, Searcher(index, embedder) as searcher:
+        assert len(searcher.search("stone")) == 2
+        restore(Path("kept"), Path("index"), force=True)
+        assert [hit.source for hit in searcher.search("stone")] == ["a"]
+        with Index.anew("index", other) as new:
+            new.add(Text("c", "the stone of c"))
+        assert [hit.source for hit in searcher.search("stone")] == ["c"], "with the model of the new index"
+        assert index.embedder.fingerprint == other.fingerprint
+        index.add(Text("d", "the stone of d"))
+        assert index.count()[0] == 2

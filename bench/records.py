@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import beige
-from beige.analyser import DEFAULT_LANGUAGE
 from beige.environment import home
 from beige.evaluate.cache import Cache
 from beige.evaluate.data import Retrieval, read_retrieval
@@ -27,14 +26,12 @@ class Task:
         systems: by their spelling.
         split: of the judgements.
         documents: the folders whose documents are pooled; empty for the queries' own.
-        language: of the words that BM25 stems.
     """
 
     data: str
     systems: tuple[str, ...]
     split: str = "test"
     documents: tuple[str, ...] = ()
-    language: str = DEFAULT_LANGUAGE
 
     def read(self, data: Path) -> Retrieval:
         """The queries and documents, below the data sets' folder."""

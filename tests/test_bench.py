@@ -282,7 +282,7 @@ def test_the_page_of_quality():
             },
         ],
         "precise": record({exact: 0.7, byte: 0.694, quality.RIVAL: 0.6451}, [(exact, byte)]),
-        "fused": [{**record(fused, [tuple(quality.legs(model)[1:3])]), "language": "english"}],
+        "fused": [record(fused, [tuple(quality.legs(model)[1:3])])],
         "index": {
             **record({"dense": 0.7, "bm25": 0.6, "dense+bm25": 0.75}, [("dense", "dense+bm25")]),
             "files": 3,

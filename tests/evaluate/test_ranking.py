@@ -1,12 +1,8 @@
 """Rankings of whole documents, against plain definitions and against the index's own search."""
 
-import math
-from collections import Counter
-
 import numpy as np
 import pytest
 
-from beige.analyser import Analyser
 from beige.evaluate.ranking import Dense, Legs
 from beige.evaluate.variants import STORAGES
 from beige.evaluate.words import Words
@@ -26,28 +22,6 @@ TEXTS = [
 def unit(n: int, d: int = 16) -> np.ndarray:
     rows = CHANCE.normal(size=(n, d)).astype(np.float32)
     return rows / np.linalg.norm(rows, axis=1, keepdims=True)
-
-
-def bm25(query: str, texts: list[str]) -> list[float]:
-    """BM25 by its formula, with the product's words."""
-    analyser = Analyser()
-    counted = [Counter(word.token for word in analyser.words(text)) for text in texts]
-    average = sum(row.total() for row in counted) / len(texts)
-    scores = []
-    for row in counted:
-        score = 0.0
-        for token in (word.token for word in analyser.words(query)):
-            frequency = sum(token in other for other in counted)
-            idf = math.log(1 + (len(texts) - frequency + 0.5) / (frequency + 0.5))
-            length = 1 - 0.75 + 0.75 * row.total() / average
-            score += idf * row[token] * 2.2 / (row[token] + 1.2 * length)
-        scores.append(score)
-    return scores
-
-
-@pytest.mark.parametrize("query", ["stones in a river", "engine", "nothing shared", "stone stone mountain"])
-def test_words_score_by_the_formula(query: str):
-    assert Words(TEXTS).scores(query) == pytest.approx(bm25(query, TEXTS), rel=2**-10)  # weights are float16
 
 
 def test_the_dense_leg_alone_is_the_order_of_the_cosines():

@@ -7,13 +7,13 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from beige.analyser import DEFAULT_LANGUAGE
+from beige.analyser import AUTO
 from beige.errors import InputError, UsageError
 from beige.evaluate.cache import Cache
 from beige.evaluate.cost import Cost, percentiles
@@ -80,7 +80,7 @@ class Settings:
         cache: of vectors and scores.
         prices: what providers ask.
         budget: what may be spent.
-        language: of the words that BM25 stems.
+        language: of the words that BM25 stems; by default each document's own.
         index: whose own vectors the system `dense` means; None without one.
         tell: told of the progress.
     """
@@ -88,7 +88,7 @@ class Settings:
     cache: Cache
     prices: Prices = field(default_factory=prices)
     budget: Budget = field(default_factory=Budget)
-    language: str = DEFAULT_LANGUAGE
+    language: str = AUTO
     index: "Index | None" = None
     tell: Report = lambda doing, done, total: None
 
@@ -202,7 +202,7 @@ def _ranked(system: System, data: Retrieval, depth: int, settings: Settings, sta
         kept = STORAGES[system.vectors](shortened(passages.vectors, system.dimensions))
         cost = replace(cost, dimensions=kept.vectors.shape[1], bytes_per_vector=kept.bytes, precision=encoder.precision)
         dense = Dense(kept, shortened(queries.vectors, system.dimensions))
-    words = Words(documents, settings.language) if system.words else None
+    words = _words(tuple(documents), settings.language) if system.words else None
     reader = None if system.rerank is None else Remembering(system.rerank, settings.cache)
     legs = Legs(dense, words, system.fusion, None if reader is None else reranking(reader, documents), depth)
     places = {key: place for place, key in enumerate(data.documents)}
@@ -215,6 +215,12 @@ def _ranked(system: System, data: Retrieval, depth: int, settings: Settings, sta
         seconds[number] = ranking.seconds
         settings.tell(f"{system.name}: searches", number + 1, len(texts))
     return _Outcome(found, _with_latency(cost, latency + seconds), tuple(remarks))
+
+
+@lru_cache(maxsize=1)
+def _words(documents: tuple[str, ...], language: str) -> Words:
+    """The words of the last data set, which several systems share."""
+    return Words(documents, language)
 
 
 def _searched(system: System, data: Retrieval, index: "Index", settings: Settings, stack: ExitStack) -> _Outcome:

@@ -4,9 +4,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from beige.analyser import DEFAULT_LANGUAGE, Analyser
+from beige.analyser import AUTO, Analyser
 from beige.index.codec import SparseRows
 from beige.index.postings import Postings, inverse_document_frequency
+from beige.language import detect
 from beige.values import Floats
 
 
@@ -15,17 +16,19 @@ class Words:
 
     Args:
         documents: n texts.
-        language: of the words that are stemmed.
+        language: of the words that are stemmed; by default each document's own, as in an index.
 
     Raises:
         UsageError: no stemmer for the language.
     """
 
-    def __init__(self, documents: Sequence[str], language: str = DEFAULT_LANGUAGE) -> None:
-        self._analyser = Analyser(language)
-        lengths = [self._analyser.counts(text).total() for text in documents]
+    def __init__(self, documents: Sequence[str], language: str = AUTO) -> None:
+        codes = [detect(text) if language == AUTO else "" for text in documents]
+        present = tuple(sorted(set(codes) - {""}))
+        self._analyser = Analyser(language, lambda: present)
+        lengths = [self._analyser.counts(text, code).total() for text, code in zip(documents, codes, strict=True)]
         average = max(sum(lengths) / max(len(lengths), 1), 1.0)
-        vectors = [self._analyser.document(text, average) for text in documents]
+        vectors = [self._analyser.document(text, average, code) for text, code in zip(documents, codes, strict=True)]
         self._postings = Postings.of(
             SparseRows(
                 np.arange(len(documents), dtype=np.int64),

@@ -26,6 +26,7 @@ def run(
     """
     from dataclasses import asdict
 
+    from beige.analyser import AUTO
     from beige.evaluate.gate import gate
     from beige.evaluate.sample import sample
     from beige.evaluate.study import read
@@ -36,7 +37,7 @@ def run(
     else:
         with Index.open(index) as opened:
             task = sample(opened.store.scan(), _DRAWN)
-    with settings([], 0.0, "english") as used:
+    with settings([], 0.0, AUTO) as used:
         verdict = gate(model, precision, task, used, tolerance=tolerance)
     if as_json:
         emit(

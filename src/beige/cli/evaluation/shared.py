@@ -20,7 +20,7 @@ SYSTEMS = typer.Option(
 )
 PRICES = typer.Option([], "--price", metavar="MODEL=DOLLARS", help="For a million tokens, in place of the list price.")
 MAX_COST = typer.Option(1.0, min=0, help="Dollars that this run may spend on providers.")
-LANGUAGE = typer.Option("english", help="Of the words that bm25 stems.")
+LANGUAGE = typer.Option("auto", help="Of the words that bm25 stems; auto: each document's own.")
 SPLIT = typer.Option(None, help="Which judgements of the folder: qrels/SPLIT.tsv.")
 
 DEFAULTS = {

@@ -1,5 +1,6 @@
 """Text in, embeddings out. Knows templates, roles and counts; the engine knows devices, the checkpoint knows files."""
 
+import copy
 import dataclasses
 import functools
 import itertools
@@ -113,6 +114,12 @@ class Embedder:
         self._open = functools.partial(open_engine, checkpoint, device, precision)
         if self._query_weights is None:
             _ = self.engine  # what cannot run is said at once
+
+    def through(self, engine: Engine) -> "Embedder":
+        """The same model, run by another engine: one that orders the work of many, say."""
+        other = copy.copy(self)
+        other.__dict__["engine"] = engine
+        return other
 
     @functools.cached_property
     def engine(self) -> Engine:

@@ -34,15 +34,23 @@ class Refusal(BeigeError):  # noqa: N818  # nothing failed
         reason: one of `STATUSES`; metrics count by it.
         retry_after: seconds after which the same request has a chance; None where it has none.
         param: the field that is wrong, where one is.
+        place: the input that is wrong, from 0, where one is.
     """
 
     def __init__(
-        self, reason: str, message: str, *, retry_after: float | None = None, param: str | None = None
+        self,
+        reason: str,
+        message: str,
+        *,
+        retry_after: float | None = None,
+        param: str | None = None,
+        place: int | None = None,
     ) -> None:
         super().__init__(message)
         self.reason = reason
         self.retry_after = retry_after
         self.param = param
+        self.place = place
 
     @property
     def status(self) -> int:

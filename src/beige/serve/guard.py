@@ -135,7 +135,9 @@ class Guard:
             facts["refused"] = refusal.reason
         if key := state.get("key"):
             facts["key"] = key.name
-        _log.log(logging.WARNING if status >= 500 else logging.INFO, "request", extra={"facts": facts})
+        _log.log(
+            logging.INFO if status < 500 or refusal is not None else logging.ERROR, "request", extra={"facts": facts}
+        )
 
 
 async def _refuse(error: Refusal, path: str, send: Send) -> None:

@@ -293,5 +293,6 @@ def _named(place: int, error: BaseException) -> BaseException:
             f"input {place} (counted from 0) gives numbers that are not finite: leave it out, or run the "
             "server with --precision fp32",
             param=f"input[{place}]",
+            place=place,
         )
     return error if isinstance(error, BeigeError) else Refusal("failed", f"the model failed: {type(error).__name__}")

@@ -3,12 +3,16 @@
 import math
 import os
 from pathlib import Path
+from urllib.parse import urlsplit
 
 HOME = "BEIGE_HOME"
 INDEX = "BEIGE_INDEX"
 OFFLINE = "BEIGE_OFFLINE"
+QDRANT_KEY = "BEIGE_QDRANT_API_KEY"
 
 _CPU_SHARE = Path("/sys/fs/cgroup/cpu.max")
+
+_LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 
 _TRUE = {"1", "true", "yes", "on"}
 
@@ -20,6 +24,11 @@ def _flag(name: str) -> bool:
 def offline() -> bool:
     """Whether no socket may leave the machine: `BEIGE_OFFLINE`, or the Hub's own `HF_HUB_OFFLINE`."""
     return _flag(OFFLINE) or _flag("HF_HUB_OFFLINE")
+
+
+def forbidden(url: str) -> bool:
+    """Whether a socket to this address may not be opened: it is another machine's, and `offline` holds."""
+    return offline() and urlsplit(url).hostname not in _LOOPBACK
 
 
 def home() -> Path:
@@ -48,6 +57,11 @@ def hub_endpoint() -> str | None:
 def default_index() -> str:
     """Where the index is when no `--index` says so: `BEIGE_INDEX`, else `.beige` in the current folder."""
     return os.environ.get(INDEX) or ".beige"
+
+
+def qdrant_key() -> str | None:
+    """What a Qdrant cluster wants to be told: `BEIGE_QDRANT_API_KEY`."""
+    return os.environ.get(QDRANT_KEY, "").strip() or None
 
 
 def foreign(*names: str) -> str | None:

@@ -8,9 +8,8 @@ import random
 import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 
-from beige.environment import OFFLINE, foreign, offline
+from beige.environment import OFFLINE, forbidden, foreign
 from beige.errors import RemoteError
 
 if TYPE_CHECKING:
@@ -23,7 +22,6 @@ LONGEST_WAIT = 300.0
 """Seconds; a server that asks for a longer pause is an error at once."""
 
 _TIMEOUT = 120.0
-_LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
 
 class Endpoint:
@@ -67,7 +65,7 @@ class Endpoint:
         import httpx2
 
         url = self.base + route
-        if offline() and urlsplit(url).hostname not in _LOOPBACK:
+        if forbidden(url):
             raise RemoteError(f"{self._name} cannot be asked while {OFFLINE}=1 keeps this machine offline")
         if self._client is None:
             headers = {"Authorization": f"Bearer {self._key}"} if self._key else {}

@@ -153,7 +153,7 @@ class Store(Protocol):
         """Those of these documents that are stored, by source."""
 
     def scan(self) -> Iterator[Passage]:
-        """Every stored chunk, in the order of storing; what is stored meanwhile may or may not be among them."""
+        """Every stored chunk once, in an order that is the store's; what is stored meanwhile may be among them."""
 
     def count(self) -> tuple[int, int]:
         """How many documents and chunks are stored."""

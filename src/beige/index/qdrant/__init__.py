@@ -1,0 +1,1 @@
+"""The store contract on a Qdrant server or cluster, through `qdrant-client`."""

@@ -1,0 +1,68 @@
+"""Where a collection is: `qdrant+http://host:6333/name`, `qdrant+https://…`, with shards and replicas for a new one."""
+
+from dataclasses import dataclass
+from urllib.parse import parse_qs, quote, unquote, urlsplit
+
+from beige.errors import UsageError
+
+SCHEMES = {"qdrant+http": "http", "qdrant+https": "https"}
+"""What such an address begins with, and what is spoken then."""
+
+FORM = "qdrant+http://HOST:6333/NAME or qdrant+https://HOST:6333/NAME"
+
+_NUMBERS = ("shards", "replicas")
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """A collection on a server or cluster.
+
+    Attributes:
+        url: of any node, such as `http://host:6333`.
+        collection: its name.
+        shards: over how many parts a new collection is spread; None for one a node.
+        replicas: on how many nodes each part of a new collection lies.
+    """
+
+    url: str
+    collection: str
+    shards: int | None = None
+    replicas: int = 1
+
+    def __str__(self) -> str:
+        return f"qdrant+{self.url}/{quote(self.collection, safe='')}"
+
+
+def is_address(path: object) -> bool:
+    """Whether this names a Qdrant collection, not a folder."""
+    return str(path).partition("://")[0].lower() in SCHEMES and "://" in str(path)
+
+
+def parse(text: str) -> Address:
+    """An address as a person writes it; `?shards=6&replicas=2` says how a new collection is made.
+
+    Raises:
+        UsageError: it is malformed, or carries a key: keys do not belong where histories and logs keep them.
+    """
+    try:
+        parts = urlsplit(text)
+        port = parts.port
+    except ValueError as error:
+        raise UsageError(f"{text!r} is no address of a collection ({error}): write {FORM}") from error
+    name = parts.path.strip("/")
+    if parts.scheme not in SCHEMES or not parts.hostname or not name or "/" in name:
+        raise UsageError(f"{text!r} is no address of a collection: write {FORM}")
+    if parts.username is not None or parts.password is not None:
+        raise UsageError(f"an address holds no key: put the key for {parts.hostname} into BEIGE_QDRANT_API_KEY")
+    options = parse_qs(parts.query, keep_blank_values=True)
+    if unknown := sorted(set(options) - set(_NUMBERS)):
+        raise UsageError(f"an address has no option {unknown[0]!r}; it has {' and '.join(_NUMBERS)}")
+    host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
+    numbers = {name: _number(name, values[-1]) for name, values in options.items()}
+    return Address(f"{SCHEMES[parts.scheme]}://{host}:{port or 6333}", unquote(name), **numbers)
+
+
+def _number(name: str, text: str) -> int:
+    if not text.isascii() or not text.isdigit() or not 1 <= int(text) <= 1000:
+        raise UsageError(f"{name} must be a number from 1 to 1000, not {text!r}")
+    return int(text)

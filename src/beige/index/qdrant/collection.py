@@ -1,0 +1,134 @@
+"""Making a collection: named vectors for each leg, payload indexes, shards and replicas."""
+
+from typing import TYPE_CHECKING, Any
+
+from beige.errors import StoreError
+from beige.index.manifest import Leg, Manifest, Storage
+from beige.index.qdrant.address import Address
+from beige.index.qdrant.connection import calling
+from beige.index.qdrant.points import INDEXED, MANIFEST, MANIFEST_ID
+
+if TYPE_CHECKING:
+    from qdrant_client import QdrantClient, models
+
+
+def create(client: "QdrantClient", address: Address, manifest: Manifest) -> None:
+    """Make the collection of an empty index.
+
+    A write counts as done when most replicas have it, so that it survives the loss of any node that is not the last.
+
+    Raises:
+        StoreError: there is a collection of that name already, or the cluster has too few nodes for the replicas.
+    """
+    if calling(address, client.collection_exists, address.collection):
+        raise StoreError(f"there is a collection {address} already: add to it, or begin with --rebuild")
+    calling(
+        address,
+        client.create_collection,
+        address.collection,
+        vectors_config={leg.name: _KINDS[leg.kind](leg) for leg in manifest.legs if leg.kind in _KINDS},
+        sparse_vectors_config={leg.name: _sparse(leg) for leg in manifest.legs if leg.kind == "sparse"},
+        shard_number=address.shards,
+        replication_factor=address.replicas,
+        write_consistency_factor=address.replicas // 2 + 1,
+        on_disk_payload=True,
+    )
+    for field, kind in INDEXED.items():
+        index_field(client, address, field, kind)
+    describe(client, address, manifest)
+
+
+def index_field(client: "QdrantClient", address: Address, field: str, kind: str) -> None:
+    """Have the server keep an index of a payload field; the same again does nothing."""
+    from qdrant_client import models
+
+    calling(
+        address,
+        client.create_payload_index,
+        address.collection,
+        field,
+        field_schema=models.PayloadSchemaType(kind),
+        wait=True,
+    )
+
+
+def describe(client: "QdrantClient", address: Address, manifest: Manifest) -> None:
+    """Store the manifest."""
+    from qdrant_client import models
+
+    point = models.PointStruct(id=MANIFEST_ID, vector={}, payload={"kind": MANIFEST, "rows": manifest.to_rows()})
+    calling(
+        address,
+        client.upsert,
+        address.collection,
+        [point],
+        wait=True,
+        ordering=models.WriteOrdering.STRONG,
+    )
+
+
+def manifest_of(client: "QdrantClient", address: Address) -> Manifest:
+    """What a collection says of itself.
+
+    Raises:
+        StoreError: there is no such collection, or it is not one of Beige's.
+    """
+    if not calling(address, client.collection_exists, address.collection):
+        raise StoreError(f"there is no collection {address}: make it with beige index PATH --index {address}")
+    found = calling(address, client.retrieve, address.collection, [MANIFEST_ID])
+    if not found or not found[0].payload or "rows" not in found[0].payload:
+        raise StoreError(f"the collection {address} is no index of Beige's: name another one")
+    return Manifest.from_rows(found[0].payload["rows"])
+
+
+def _dense(leg: Leg) -> "models.VectorParams":
+    from qdrant_client import models
+
+    assert leg.dimension is not None
+    # float16 is what the embedded store keeps too: the same corpus gives the same scores on both.
+    return models.VectorParams(
+        size=leg.dimension,
+        distance=models.Distance.DOT,
+        datatype=models.Datatype.FLOAT16,
+        quantization_config=quantised(leg.storage),
+        on_disk=True,
+    )
+
+
+def quantised(storage: Storage) -> Any:
+    """How a server keeps vectors in memory beside those on disk, by which it scores again; None for as they are."""
+    from qdrant_client import models
+
+    if storage == "int8":
+        scalar = models.ScalarQuantizationConfig(type=models.ScalarType.INT8, quantile=0.99, always_ram=True)
+        return models.ScalarQuantization(scalar=scalar)
+    if storage == "binary":
+        return models.BinaryQuantization(binary=models.BinaryQuantizationConfig(always_ram=True))
+    return None
+
+
+def _multi(leg: Leg) -> "models.VectorParams":
+    from qdrant_client import models
+
+    assert leg.dimension is not None
+    return models.VectorParams(
+        size=leg.dimension,
+        distance=models.Distance.DOT,
+        datatype=models.Datatype.FLOAT16,
+        multivector_config=models.MultiVectorConfig(comparator=models.MultiVectorComparator.MAX_SIM),
+        hnsw_config=models.HnswConfigDiff(m=0),  # it only scores what other legs find
+        on_disk=True,
+    )
+
+
+_KINDS = {"dense": _dense, "multi": _multi}
+"""The legs whose vectors have a dimension."""
+
+
+def _sparse(leg: Leg) -> "models.SparseVectorParams":
+    from qdrant_client import models
+
+    return models.SparseVectorParams(
+        index=models.SparseIndexParams(datatype=models.Datatype.FLOAT16),
+        modifier=models.Modifier.IDF if leg.idf else None,
+    )

@@ -1,6 +1,7 @@
 """An index of 100,000 and of a million chunks: how fast it takes them, opens and answers, and what it needs.
 
-`python -m bench.scale` makes the indexes and measures them; `--index FOLDER --only search` measures one that stands.
+`python -m bench.scale` makes the indexes and measures them; `--index FOLDER FOLDER --only search` measures those that
+stand, and what is known of a half that was not run is taken from the file beside the folder.
 Each figure of a searching process is taken in a process that does nothing else.
 """
 
@@ -19,12 +20,13 @@ from concurrent.futures import ProcessPoolExecutor
 from contextlib import closing, contextmanager
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 
 from beige.embedder import Embedder
 from beige.index import Index
+from beige.index.manifest import Storage
 from beige.index.sqlite_store import CACHE, DATABASE, SqliteStore
 from beige.index.store import Entry
 from beige.search import Searcher
@@ -47,6 +49,8 @@ BATCH = 32
 
 PERCENTILES = (50, 95, 99)
 MEGABYTE = 1_000_000
+LARGEST_OF_STORAGES = 200_000
+"""Chunks up to which the storages are compared: each takes a graph of its own."""
 
 Place = tuple[str, int]
 
@@ -55,8 +59,8 @@ def main() -> None:
     """Run what the command line asks for."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--chunks", type=int, nargs="+", default=list(SIZES), help="sizes of the indexes")
-    parser.add_argument("--index", type=Path, help="the index to make or to search; only one size then")
-    parser.add_argument("--only", choices=("build", "search"), help="half of it; building writes no report")
+    parser.add_argument("--index", type=Path, nargs="+", help="folders of the indexes, which are kept")
+    parser.add_argument("--only", choices=tuple(PARTS), help="a part of it; a report is written where none lacks")
     parser.add_argument("--data", type=Path, default=DATA)
     parser.add_argument("--write", type=Path, help=argparse.SUPPRESS)  # the process that writes
     parser.add_argument("--search", type=Path, help=argparse.SUPPRESS)  # the process that searches
@@ -66,37 +70,36 @@ def main() -> None:
         keep_writing(asked.write, corpus)
     elif asked.search:
         json.dump(search(asked.search, corpus), sys.stdout)
-    elif asked.index:
-        figures = measure(asked.index, asked.chunks[0], asked.only, asked.data)
-        print(json.dumps(figures, indent=1))
     else:
-        runs = []
-        for chunks in asked.chunks:
-            with tempfile.TemporaryDirectory(prefix="beige-scale-") as folder:
-                runs.append(measure(Path(folder) / "index", chunks, asked.only, asked.data))
-        if asked.only != "build":
+        with tempfile.TemporaryDirectory(prefix="beige-scale-") as made:
+            folders = asked.index or [Path(made) / str(chunks) for chunks in asked.chunks]
+            if not asked.index and asked.only:
+                parser.error("a part needs --index")
+            parts = [asked.only] if asked.only else list(PARTS)
+            runs = [measure(*one, parts, asked.data) for one in zip(folders, asked.chunks, strict=False)]
+        if all(part in one for one in runs for part in PARTS):
             report(runs)
 
 
-def measure(folder: Path, chunks: int, only: str | None, data: Path) -> dict[str, Any]:
+def measure(folder: Path, chunks: int, parts: Sequence[str], data: Path) -> dict[str, Any]:
     """Make an index and search it, or one of both; what was measured is kept in a file beside it."""
     kept = folder.with_name(folder.name + ".json")
-    figures: dict[str, Any] = json.loads(kept.read_text()) if only == "search" and kept.exists() else {}
-    if only != "search":
-        figures["insert"] = build(folder, chunks, data)
-    if only != "build":
-        SqliteStore.open(folder, write=True).close()  # an index that an older Beige made is upgraded
-        figures["search"] = run("--search", folder, data)
-        with writing(folder, data) as writer:
-            figures["search_while_written"] = run("--search", folder, data)
-            figures["writer"] = memory(writer.pid)
+    figures: dict[str, Any] = json.loads(kept.read_text()) if kept.exists() else {}
+    for part in parts:
+        say(f"{folder}: {part}")
+        if part != "build":
+            SqliteStore.open(folder, write=True).close()  # an index that an older Beige made is upgraded
+        figures[part] = PARTS[part](folder, chunks, data)
     with SqliteStore.open(folder) as store:
         figures["documents"], figures["chunks"] = store.count()
-    figures["disk"] = {
-        path.name: path.stat().st_size / MEGABYTE for path in sorted(folder.iterdir()) if path.name != "lock"
-    }
+    figures["disk"] = sizes(folder)
     kept.write_text(json.dumps(figures, indent=1))
     return figures
+
+
+def sizes(folder: Path) -> dict[str, float]:
+    """Of an index's files, MB."""
+    return {path.name: path.stat().st_size / MEGABYTE for path in sorted(folder.iterdir()) if path.name != "lock"}
 
 
 def say(text: str) -> None:
@@ -238,18 +241,47 @@ def search(folder: Path, corpus: Corpus) -> dict[str, Any]:
         store = index.store
         figures["first_ms"] = timed([(texts[0],)], searcher.search)[0]
         figures["memory_first"] = memory()
-        searches: dict[str, tuple[Callable[..., Any], Iterable[tuple[Any, ...]]]] = {
+        asks: dict[str, tuple[Callable[..., Any], Iterable[tuple[Any, ...]]]] = {
             "dense": (lambda vector: store.top("dense", vector, DEPTH), [(v,) for v in vectors]),
             "bm25": (lambda query: store.top("bm25", query, DEPTH), [(w,) for w in words]),
             "hybrid": (lambda text: searcher.search(text, 10), [(text,) for text in texts]),
         }
-        for name, (ask, arguments) in searches.items():
+        for name, (ask, arguments) in asks.items():
             figures[name] = percentiles(timed(arguments, ask))
-        found = [places(store, vector, 10) for vector in vectors]
-        figures["recall@10"] = sum(len(b & f) for b, f in zip(best, found, strict=True)) / (10 * len(best))
+        figures["recall@10"] = recall(best, [places(store, vector, 10) for vector in vectors])
         figures["memory"] = memory()
         if index.store.notices:
             raise RuntimeError(index.store.notices)
+    return figures
+
+
+def searches(folder: Path, chunks: int, data: Path) -> dict[str, Any]:
+    """Searches at rest, and while another process writes."""
+    rest = run("--search", folder, data)
+    with writing(folder, data) as writer:
+        busy = run("--search", folder, data)
+        return {"at rest": rest, "while written": busy, "writer": memory(writer.pid)}
+
+
+def storages(folder: Path, chunks: int, data: Path) -> dict[str, Any]:
+    """What each storage of a small index's dense leg takes and finds."""
+    if chunks > LARGEST_OF_STORAGES:
+        return {}
+    figures = {}
+    _, vectors = Corpus(data).queries(QUERIES)
+    best = exact(folder, vectors)
+    with tempfile.TemporaryDirectory(prefix="beige-scale-") as made:
+        copy = Path(made) / "index"
+        shutil.copytree(folder, copy)
+        for storage in get_args(Storage):
+            with Index.open(copy) as index:
+                index.keep_as(storage)
+            with SqliteStore.open(copy) as store:
+                figures[storage] = {
+                    "cache_mb": sizes(copy)["dense.cache"],
+                    **percentiles(timed([(v,) for v in vectors], lambda v, s=store: s.top("dense", v, DEPTH))),
+                    **{f"recall@10 of {k}": recall(best, [places(store, v, k) for v in vectors]) for k in (10, DEPTH)},
+                }
     return figures
 
 
@@ -269,8 +301,13 @@ def percentiles(spent: Sequence[float]) -> dict[str, float]:
 
 
 def places(store: SqliteStore, vector: Floats, k: int) -> set[Place]:
-    """What the dense leg finds."""
-    return {(p.source, p.position) for p in store.fetch(store.top("dense", vector, k).ids)}
+    """The ten best of the k that the dense leg finds."""
+    return {(p.source, p.position) for p in store.fetch(store.top("dense", vector, k).ids[:10])}
+
+
+def recall(best: Sequence[set[Place]], found: Sequence[set[Place]]) -> float:
+    """The share of the best that was found."""
+    return sum(len(b & f) for b, f in zip(best, found, strict=True)) / sum(map(len, best))
 
 
 def exact(folder: Path, queries: Floats, k: int = 10) -> list[set[Place]]:
@@ -309,54 +346,70 @@ def memory(pid: int | None = None) -> dict[str, float]:
 # Reporting
 
 
+PARTS: Mapping[str, Callable[[Path, int, Path], dict[str, Any]]] = {
+    "build": build,
+    "search": searches,
+    "storages": storages,
+}
+
+
 def report(runs: Sequence[Mapping[str, Any]]) -> None:
     """Write docs/measurements/scale.md and .json."""
-    largest = max(runs, key=lambda one: one["chunks"])
+    largest = max(runs, key=lambda one: one["chunks"])["search"]["at rest"]
     where = circumstances()
+    legs = ("dense", "bm25", "hybrid")
     rows = []
     for one in runs:
-        for name, found in (("at rest", one["search"]), ("while written", one["search_while_written"])):
-            spent = [" / ".join(f"{found[leg][f'p{at}']:.1f}" for at in PERCENTILES) for leg in LEGS]
-            rows.append((f"{one['chunks']:,}", name, *spent, f"{found['recall@10']:.3f}",
-                         f"{found['memory']['resident_mb']:,.0f}", f"{found['memory']['own_mb']:,.0f}"))  # fmt: skip
-    page = "\n".join(
+        for when in ("at rest", "while written"):
+            found = one["search"][when]
+            spent = [" / ".join(f"{found[leg][f'p{at}']:.1f}" for at in PERCENTILES) for leg in legs]
+            held = [f"{found['memory'][which]:,.0f}" for which in ("resident_mb", "own_mb")]
+            rows.append((f"{one['chunks']:,}", when, *spent, f"{found['recall@10']:.3f}", *held))
+    stores = [
+        (
+            f"{one['chunks']:,}",
+            f"{one['build']['per_second']:,.0f}",
+            f"{one['build']['per_second_last_quarter']:,.0f}",
+            f"{one['search']['at rest']['open_ms']:.1f}",
+            f"{one['search']['at rest']['first_ms']:.0f}",
+            f"{one['disk'][DATABASE]:,.0f}",
+            f"{sum(size for name, size in one['disk'].items() if name.endswith(CACHE)):,.0f}",
+            f"{one['search']['writer']['resident_mb']:,.0f}",
+        )
+        for one in runs
+    ]
+    kept = [
+        (f"{one['chunks']:,}", storage, f"{found['cache_mb']:,.0f}", f"{found['p50']:.1f}", f"{found['p95']:.1f}",
+         f"{found['recall@10 of 10']:.3f}", f"{found[f'recall@10 of {DEPTH}']:.3f}")
+        for one in runs
+        for storage, found in one["storages"].items()
+    ]  # fmt: skip
+    page = "\n\n".join(
         (
             "# Scale",
-            "",
             described(where),
-            "",
             f"Synthetic vectors of {DIMENSION} dimensions in clusters, texts of real sentences, {QUERIES} real "
             f"questions; milliseconds p50 / p95 / p99 without the query's embedding, {DEPTH} candidates a leg; while "
-            f"another process replaces {WRITES} chunks a second.",
-            "",
+            f"written: another process replaces {WRITES} chunks a second.",
             targets(
                 [
-                    Target("hybrid p95", largest["search"]["hybrid"]["p95"], high=25, digits=1, unit=" ms"),
-                    Target("recall@10", largest["search"]["recall@10"], low=0.97, digits=3),
-                    Target("resident", largest["search"]["memory"]["resident_mb"] / 1000, high=2.5, unit=" GB"),
+                    Target("hybrid p95 at rest", largest["hybrid"]["p95"], high=25, digits=1, unit=" ms"),
+                    Target("recall@10", largest["recall@10"], low=0.97, digits=3),
+                    Target("resident", largest["memory"]["resident_mb"] / 1000, high=2.5, unit=" GB"),
                 ]
             ),
-            "",
-            table(("chunks", "", *LEGS, "recall@10", "resident MB", "of it its own MB"), rows),
-            "",
+            table(("chunks", "", *legs, "recall@10", "resident MB", "of it not mapped"), rows),
+            "Inserts include the other process that makes the chunks, and the last merge.",
             table(
                 ("chunks", "chunks/s in", "last quarter", "open ms", "first search ms", "database MB", "caches MB",
-                 "writer MB"),
-                [
-                    (f"{one['chunks']:,}", f"{one['insert']['per_second']:,.0f}",
-                     f"{one['insert']['per_second_last_quarter']:,.0f}", f"{one['search']['open_ms']:.0f}",
-                     f"{one['search']['first_ms']:.0f}", f"{one['disk'][DATABASE]:,.0f}",
-                     f"{sum(size for name, size in one['disk'].items() if name.endswith(CACHE)):,.0f}",
-                     f"{one['writer']['resident_mb']:,.0f}")
-                    for one in runs
-                ],
+                 "a writer's resident MB"),
+                stores,
             ),
+            f"How the dense leg keeps vectors; recall of 10 and of {DEPTH} hits asked for.",
+            table(("chunks", "storage", "cache MB", "p50 ms", "p95 ms", "recall@10 of 10", f"of {DEPTH}"), kept),
         )
     )  # fmt: skip
     write("scale", page, {"circumstances": where, "runs": list(runs)})
-
-
-LEGS = ("dense", "bm25", "hybrid")
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 import threading
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from beige.errors import FingerprintError, LockedError, StoreError, UsageError
@@ -53,6 +54,27 @@ def test_a_model_whose_files_have_changed_is_refused(here: Path, tmp_path: Path)
     make_tiny_bert(folder, seed=2)
     with pytest.raises(FingerprintError, match="another version of"):
         Index.open("index", StandIn(open_checkpoint(folder)))
+
+
+def test_vectors_are_cut_and_made_unit_vectors_again(here: Path, embedder: StandIn) -> None:
+    Path("a.txt").write_text("light of the river")
+    Path("b.txt").write_text("stone and water and more of it")
+    whole = embedder.encode_document(["light of the river"])[0].dense[:16]
+    with Index.open("index", embedder, dimensions=16, untrained=True) as index, Searcher(index) as searcher:
+        index.add("a.txt", "b.txt")
+        stored = index.store.sample("dense", 2)
+        assert stored.shape == (2, 16)
+        assert np.linalg.norm(stored, axis=1) == pytest.approx(1, abs=1e-3)
+        assert (stored @ whole / np.linalg.norm(whole)).max() == pytest.approx(1, abs=1e-3)
+        hits = searcher.search("light of the river", legs=["dense"])
+        query = embedder.encode_query("light of the river").dense[:16]
+        expected = max(stored @ query / np.linalg.norm(query))
+        assert hits[0].score == pytest.approx(expected, abs=1e-3)
+        Path("a.txt").write_text("light of the river, and no more")
+        assert index.add("a.txt").documents["updated"] == 1
+    Index.open("index", embedder, dimensions=16).close()
+    with pytest.raises(UsageError, match=r"keeps vectors of 16 dimensions; .*--rebuild.* --dimensions 32"):
+        Index.open("index", embedder, dimensions=32)
 
 
 def test_the_storage_of_caches_is_changed_and_outlives_a_rebuild(here: Path, embedder: StandIn) -> None:

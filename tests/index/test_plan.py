@@ -126,3 +126,26 @@ def test_the_models_that_an_index_needs(one: StandIn) -> None:
     assert models_of(None, ["bm25"], None, "small") == ["small"]
     assert models_of("m3", ["bm25", "sparse", "dense:m3", "a=dense:b"], None, "small") == ["m3", "b"]
     assert models_of(None, ["dense", "a=dense:b"], made, "small") == [model, "b"]
+
+
+def trained(model: StandIn, **config: object) -> StandIn:
+    return StandIn(replace(model.checkpoint, config={**model.checkpoint.config, **config}))
+
+
+def test_vectors_are_cut_where_the_model_was_trained_for_it(one: StandIn) -> None:
+    for said in ({"matryoshka_dimensions": [8, 16]}, {"is_matryoshka": True}):
+        plan = Plan.of([trained(one, **said)], None, dimensions=16)
+        assert [(leg.name, leg.dimension) for leg in plan.legs] == [("dense", 16), ("bm25", None)]
+        assert [leg.dimension for leg in Plan.of([one], None, old(plan)).legs] == [16, None], "as the old index"
+    with pytest.raises(UsageError, match=r"not trained for vectors of 9 dimensions.*--untrained"):
+        Plan.of([trained(one, matryoshka_dimensions=[8, 16])], None, dimensions=9)
+
+
+def test_vectors_of_other_models_are_cut_with_a_warning(one: StandIn, caplog: pytest.LogCaptureFixture) -> None:
+    with pytest.raises(UsageError, match=r"not trained.*--untrained.*--storage int8"):
+        Plan.of([one], None, dimensions=16)
+    assert Plan.of([one], None, dimensions=16, untrained=True).legs[0].dimension == 16
+    assert "was not trained for vectors of 16 dimensions" in caplog.text
+    for dimensions in (0, -1, 33):
+        with pytest.raises(UsageError, match=f"have 32 dimensions: they cannot be cut to {dimensions}"):
+            Plan.of([one], None, dimensions=dimensions, untrained=True)

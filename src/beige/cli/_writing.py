@@ -40,7 +40,15 @@ Verbose = typer.Option(False, "--verbose", "-v", help="Print each source on stde
 
 
 def open_index(
-    folder: Path, model: str | None, legs: str | None, precision: str, language: str | None, *, rebuild: bool = False
+    folder: Path,
+    model: str | None,
+    legs: str | None,
+    precision: str,
+    language: str | None,
+    *,
+    dimensions: int | None = None,
+    untrained: bool = False,
+    rebuild: bool = False,
 ) -> AbstractContextManager["Index"]:
     """An index to add to, made where there is none; with `rebuild` an empty one that takes the old one's place."""
     from beige.embedder import DEFAULT_MODEL, Embedder
@@ -50,7 +58,9 @@ def open_index(
     asked = None if legs is None else names(legs)
     models = models_of(model, asked, manifest_at(folder), DEFAULT_MODEL)
     embedders = [Embedder(name, precision=precision) for name in models]
-    return (Index.anew if rebuild else Index.open)(folder, embedders, legs=asked, language=language)
+    return (Index.anew if rebuild else Index.open)(
+        folder, embedders, legs=asked, dimensions=dimensions, untrained=untrained, language=language
+    )
 
 
 def show(report: "Report", folder: Path, base: str | None, *, as_json: bool, embeds: bool = True) -> None:

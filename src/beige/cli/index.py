@@ -27,6 +27,13 @@ def run(
         help="How vectors are kept for searching from 20,000 chunks on: float32, int8 or binary, smaller and rougher; "
         "scores stay exact. Without it the index's own, else float32.",
     ),
+    dimensions: int | None = typer.Option(
+        None,
+        help="Keep so many of a vector's first numbers, for models that were trained for it; fixed with the index.",
+    ),
+    untrained: bool = typer.Option(
+        False, "--untrained", help="With --dimensions: also for a model that was not trained for it."
+    ),
     rebuild: bool = typer.Option(
         False, "--rebuild", help="Begin anew; the old index is searched until the new one is whole."
     ),
@@ -47,7 +54,9 @@ def run(
     folder = Path(index or default_index())
     found = find(paths, folder)  # a misspelt path is said before a model is loaded
     lease(ttl, 0)  # a time that is none too
-    opened = open_index(folder, model, legs, precision, language, rebuild=rebuild)
+    opened = open_index(
+        folder, model, legs, precision, language, dimensions=dimensions, untrained=untrained, rebuild=rebuild
+    )
     with opened as target, progress("documents") as bar:
         if storage:
             target.keep_as(storage)

@@ -10,6 +10,7 @@ import numpy as np
 
 from beige.errors import UsageError
 from beige.evaluate.systems import Storage
+from beige.index import vectors as vector_room
 from beige.values import Floats
 
 OVERSAMPLING = 4
@@ -59,19 +60,12 @@ def top(scores: Floats, k: int) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
 def shortened(vectors: Floats, dimensions: int | None) -> Floats:
     """The first numbers of unit vectors (n, d), made unit vectors again, (n, dimensions); all of them for None.
 
-    Kusupati et al. 2022, "Matryoshka Representation Learning", https://arxiv.org/abs/2205.13147; models that were not
-    trained for it lose more.
-
     Raises:
         UsageError: the vectors are shorter.
     """
-    if dimensions is None:
-        return vectors
-    if dimensions > vectors.shape[1]:
+    if dimensions is not None and dimensions > vectors.shape[1]:
         raise UsageError(f"dimensions={dimensions}: the vectors have {vectors.shape[1]} numbers")
-    short = vectors[:, :dimensions]
-    norms = np.linalg.norm(short, axis=1, keepdims=True)
-    return (short / np.where(norms > 0, norms, 1)).astype(np.float32)
+    return vector_room.shortened(vectors, dimensions)
 
 
 def _float32(vectors: Floats) -> Kept:

@@ -90,6 +90,8 @@ class Index:
         embedder: Models = None,
         *,
         legs: Sequence[str] | None = None,
+        dimensions: int | None = None,
+        untrained: bool = False,
         language: str | None = None,
     ) -> Self:
         """Open an index, or make an empty one where there is none and an embedder is given.
@@ -100,25 +102,27 @@ class Index:
                 measure chunks; None for the models that made the index.
             legs: what a new index is to be searched by: "bm25", an output of the first model ("dense", "sparse"), or
                 "name=output:model" of any; by default words, and what the first model gives one vector of.
+            dimensions: how many of a dense vector's first numbers a new index keeps, by default all.
+            untrained: also of a model that was not trained for it, with a warning.
             language: of the words that BM25 stems, by name or ISO 639-1, or "auto" for each document's own; None for
                 the index's own, "auto" for a new one.
 
         Raises:
             StoreError: there is no index and no embedder, or the index is damaged or of another version.
             FingerprintError: another model made the index.
-            UsageError: the index was made with other legs or another language, there is no stemmer for it, or a model
-                does not give what a leg needs.
+            UsageError: the index was made with other legs, dimensions or another language, there is no stemmer for it,
+                or a model does not give what a leg needs.
         """
         folder = Path(default_index() if path is None else path).expanduser()
         given = _embedders(embedder)
         if given and not (folder / DATABASE).exists():
-            plan = Plan.of(given, legs)
+            plan = Plan.of(given, legs, dimensions=dimensions, untrained=untrained)
             SqliteStore.create(folder, manifest_of(plan, language or AUTO, folder)).close()
             given = plan.embedders
         store = SqliteStore.open(folder)
         try:
             index = cls(folder, store, given)
-            index.check(legs=legs, language=language)
+            index.check(legs=legs, dimensions=dimensions, language=language)
         except BaseException:
             store.close()
             raise
@@ -132,6 +136,8 @@ class Index:
         embedder: Models,
         *,
         legs: Sequence[str] | None = None,
+        dimensions: int | None = None,
+        untrained: bool = False,
         language: str | None = None,
     ) -> Iterator[Self]:
         """An empty index that takes the place of the one at `path` when the block ends without an error.
@@ -142,6 +148,8 @@ class Index:
             path: as for `open`.
             embedder: as for `open`; None for the models of the old index.
             legs: as for `open`; by default those of the old index where its first model is the same.
+            dimensions: as for `open`, by default likewise.
+            untrained: as for `open`.
             language: as for `open`; None for the old index's, "auto" where there is none.
 
         Raises:
@@ -151,7 +159,7 @@ class Index:
         """
         home = Path(default_index() if path is None else path).expanduser()
         old = manifest_at(home)
-        plan = Plan.of(_embedders(embedder), legs, old)
+        plan = Plan.of(_embedders(embedder), legs, old, dimensions=dimensions, untrained=untrained)
         manifest = manifest_of(plan, language or (language_of(old.analyser) if old else AUTO), home)
         with replacement(home) as folder:
             SqliteStore.create(folder, manifest.kept_as(old.storage) if old else manifest).close()
@@ -402,8 +410,10 @@ class Index:
         """How many documents and chunks it holds."""
         return self.store.count()
 
-    def check(self, *, legs: Sequence[str] | None = None, language: str | None = None) -> None:
-        """Make sure that the index was made with these legs and this language, where they are given.
+    def check(
+        self, *, legs: Sequence[str] | None = None, dimensions: int | None = None, language: str | None = None
+    ) -> None:
+        """Make sure that the index was made with these legs, dimensions and this language, where they are given.
 
         Raises:
             UsageError: it was made with others.
@@ -413,6 +423,12 @@ class Index:
             raise UsageError(
                 f"the index {self.path} has the legs {', '.join(leg.name for leg in made.legs)} of {made.models}; "
                 f"{anew} --legs {','.join(legs)} PATH"
+            )
+        lengths = {leg.dimension for leg in made.legs if leg.kind == "dense"}
+        if dimensions is not None and lengths - {dimensions}:
+            raise UsageError(
+                f"the index {self.path} keeps vectors of {', '.join(map(str, lengths))} dimensions; "
+                f"{anew} --dimensions {dimensions} PATH"
             )
         if language is not None and Analyser(language).language != self.analyser.language:
             raise UsageError(

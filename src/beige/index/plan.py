@@ -1,8 +1,9 @@
 """What an index is made with: which models, and which legs of what they can give."""
 
+import logging
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Self, get_args
 
 from beige.errors import ModelNotFoundError, StoreError, UsageError
@@ -12,6 +13,8 @@ from beige.values import Output
 
 if TYPE_CHECKING:
     from beige.embedder import Embedder
+
+_log = logging.getLogger("beige")
 
 WORDS = "bm25"
 """The leg that the analyser makes; it needs no model."""
@@ -76,7 +79,15 @@ class Plan:
     legs: tuple[Leg, ...]
 
     @classmethod
-    def of(cls, given: Sequence["Embedder"], legs: Sequence[str] | None, old: Manifest | None = None) -> Self:
+    def of(
+        cls,
+        given: Sequence["Embedder"],
+        legs: Sequence[str] | None,
+        old: Manifest | None = None,
+        *,
+        dimensions: int | None = None,
+        untrained: bool = False,
+    ) -> Self:
         """The plan of a new index.
 
         Args:
@@ -84,11 +95,14 @@ class Plan:
             legs: what is asked for; by default the legs of `old` where its first model is the same, else words and
                 what the first model gives one vector of.
             old: the index that is replaced, whose models serve where none is given.
+            dimensions: how many of a dense vector's first numbers are kept; None for those of `old` where its first
+                model is the same, else for all.
+            untrained: also of a model that was not trained for it, with a warning.
 
         Raises:
             StoreError: there is neither an embedder nor an old index.
-            UsageError: there is no leg, two have one name, a model does not give what a leg needs, or an embedder
-                beside the first serves no leg.
+            UsageError: there is no leg, two have one name, a model does not give what a leg needs, an embedder
+                beside the first serves no leg, or vectors cannot be cut to these dimensions.
         """
         embedders = {name_of(embedder.checkpoint): embedder for embedder in given}
         if not embedders and old is None:
@@ -105,6 +119,11 @@ class Plan:
         else:
             asked = _usual(embedders[first])
         made = _legs(asked, first, embedders)
+        if dimensions is not None:
+            made = tuple(_cut(leg, dimensions, embedders, untrained=untrained) for leg in made)
+        elif old and first == former:
+            kept = {leg.name: leg.dimension for leg in old.legs if leg.kind == "dense"}
+            made = tuple(replace(leg, dimension=kept.get(leg.name, leg.dimension)) for leg in made)
         used = {first, *(leg.encoder for leg in made)}
         if idle := [model for model in embedders if model not in used]:
             raise UsageError(f"no leg is of the model {idle[0]}: add NAME=OUTPUT:{idle[0]} to the legs")
@@ -205,6 +224,21 @@ def _leg(asked: Wanted, model: str, embedders: Mapping[str, "Embedder"]) -> Leg:
     if asked.output == "multi":
         dimension = checkpoint.multi_dimension
     return Leg(asked.name, asked.output, dimension, pool=asked.pool, encoder=model)
+
+
+def _cut(leg: Leg, dimensions: int, embedders: Mapping[str, "Embedder"], *, untrained: bool) -> Leg:
+    """A leg with the first numbers of its dense vectors only."""
+    if leg.kind != "dense" or leg.encoder is None or dimensions == leg.dimension:
+        return leg
+    checkpoint, full = embedders[leg.encoder].checkpoint, leg.dimension or 0
+    if not 1 <= dimensions <= full:
+        raise UsageError(f"the vectors of {checkpoint.name} have {full} dimensions: they cannot be cut to {dimensions}")
+    if not checkpoint.shortens_to(dimensions):
+        said = f"{checkpoint.name} was not trained for vectors of {dimensions} dimensions and loses more by them"
+        if not untrained:
+            raise UsageError(f"{said}: add --untrained to cut them all the same, or choose --storage int8")
+        _log.warning(said)
+    return replace(leg, dimension=dimensions)
 
 
 def _encoder(model: str, embedder: "Embedder") -> Encoder:

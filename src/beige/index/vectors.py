@@ -7,14 +7,14 @@ import numpy as np
 from beige.index.manifest import Leg
 from beige.index.pooling import pooled
 from beige.index.store import Vector, Vectors
-from beige.values import Embedding
+from beige.values import Embedding, Floats
 
 
 def of_query(leg: Leg, embedding: Embedding) -> Vector:
     """What a leg reads of a query."""
     vector: Vector | None = getattr(embedding, leg.kind)
     assert vector is not None
-    return vector
+    return shortened(vector, leg.dimension) if leg.kind == "dense" and isinstance(vector, np.ndarray) else vector
 
 
 def of_chunk(leg: Leg, embedding: Embedding) -> Vector:
@@ -23,6 +23,19 @@ def of_chunk(leg: Leg, embedding: Embedding) -> Vector:
         assert embedding.multi is not None
         return pooled(embedding.multi, leg.pool)
     return of_query(leg, embedding)
+
+
+def shortened(vectors: Floats, dimensions: int | None) -> Floats:
+    """The first numbers of unit vectors (..., d), made unit vectors again, (..., dimensions); all of them for None.
+
+    Kusupati et al. 2022, "Matryoshka Representation Learning", https://arxiv.org/abs/2205.13147; models that were not
+    trained for it lose more.
+    """
+    if dimensions is None or dimensions == vectors.shape[-1]:
+        return vectors
+    short = vectors[..., :dimensions]
+    norms = np.linalg.norm(short, axis=-1, keepdims=True)
+    return (short / np.where(norms > 0, norms, 1)).astype(np.float32)
 
 
 def gathered(leg: Leg, vectors: Sequence[Vector]) -> Vectors:

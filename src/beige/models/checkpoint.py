@@ -106,6 +106,15 @@ class Checkpoint:
         within = self.kind == "reranker" or self.pooling in SPLADE
         return fingerprint(self.path, self.tensors(), settings, heads=heads, heads_within=within)
 
+    def shortens_to(self, dimensions: int) -> bool:
+        """Whether it was trained so that the first so many numbers of a vector are a vector too.
+
+        That is what its `config.json` says as vLLM reads it, `matryoshka_dimensions` or `is_matryoshka`,
+        https://docs.vllm.ai/en/latest/models/pooling_models.html; no published BGE model does.
+        """
+        lengths = self.config.get("matryoshka_dimensions")
+        return dimensions in lengths if isinstance(lengths, list) else self.config.get("is_matryoshka") is True
+
     @property
     def multi_dimension(self) -> int:
         """Length of the vectors of the output "multi".

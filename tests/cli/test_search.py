@@ -234,3 +234,25 @@ def test_wrong_filters_are_pointed_at(beige, index: Path) -> None:
     for options in (["--filter", "modified>soon"], ["--facet", "colour"], ["--facet", "path"], ["--filter", "\udcff"]):
         done = beige("search", "light", *options)
         assert (done.code, done.out) == (2, "")
+
+
+def test_paths_are_seen_from_the_current_folder(beige, index: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def found(where: str) -> set[str]:
+        said = json.loads(beige("search", "light", "--index", index / ".beige", "--filter", where, "--json").out)
+        return {hit["source"] for hit in said["hits"]}
+
+    odd = index / "docs/[a] b"
+    odd.mkdir()
+    (odd / "c.txt").write_text("light")
+    assert beige("index", "docs").code == 0
+    assert found("path:docs/*.md") == found("path:./docs/flow.*") == {"docs/flow.md"}
+    assert found("path:docs/rows.jsonl#one") == {"docs/rows.jsonl#one"}
+    monkeypatch.chdir(index / "docs")
+    assert found("path:./*.md") == found("path:*.md") == found(f"path:{index}/docs/*.md") == {"flow.md"}
+    assert found("path:docs/*.md") == set()
+    assert found("-(path:../docs/*.* OR path:**/c.txt)") == set()
+    monkeypatch.chdir(odd)
+    assert found("path:./c.txt") == {"c.txt"}
+    monkeypatch.chdir(index.parent)
+    assert found(f"path:{index.name}/docs/flow.md") == {str(index / "docs/flow.md").removeprefix(f"{index.parent}/")}
+    assert found("path:docs/") == found("path:docs") != set()

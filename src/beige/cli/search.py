@@ -9,6 +9,8 @@ import typer
 from beige.cli._terminal import Json, Where, emit, names, seconds
 
 if TYPE_CHECKING:
+    from beige.index import Index
+    from beige.index.filter import Filter
     from beige.search import Hit
 
 
@@ -88,9 +90,10 @@ def run(
             from beige.reranker import Reranker
 
             reranker = Reranker(rerank)
+        request = replace(request, filter=_filter_from_here(where, opened))
         with Searcher(opened, reranker=reranker) as searcher:
             found = searcher.run(request)
-            counts = {field: searcher.facet(field, where) for field in facets}
+            counts = {field: searcher.facet(field, request.filter) for field in facets}
         hits = [_from_here(hit, opened.base) for hit in found.hits]
     if as_json:
         said: dict[str, object] = {"query": query, "hits": [as_object(hit, request) for hit in hits]}
@@ -125,6 +128,17 @@ def _weights(listed: str) -> dict[str, float]:
         except ValueError as error:
             raise UsageError(f"--weights {one!r} is not understood: write LEG=WEIGHT, as in dense=0.6") from error
     return weights
+
+
+def _filter_from_here(where: str | None, index: "Index") -> "Filter | None":
+    """The filter with its paths as the index names them."""
+    from beige.documents.walk import glob_from_here
+    from beige.index.expression import parse
+    from beige.index.filter import with_paths
+
+    if where is None:
+        return None
+    return with_paths(parse(where, index.store.fields()), lambda glob: glob_from_here(glob, index.base))
 
 
 def _from_here(hit: "Hit", base: str) -> "Hit":

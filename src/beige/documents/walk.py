@@ -7,6 +7,8 @@ indexes an ignored folder, and a link that is named is followed.
 """
 
 import os
+import posixpath
+import re
 import stat
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -63,6 +65,26 @@ def from_here(source: str, base: str) -> str:
     """How a source of another base is named in the current folder; only its beginning differs."""
     name = source if source.startswith("/") else f"{base.rstrip('/')}/{source}"
     return name.removeprefix(os.path.join(os.getcwd(), ""))  # noqa: PTH109, PTH118
+
+
+def glob_from_here(glob: str, base: str) -> str:
+    """A glob that a person writes in the current folder, as one for sources of another base.
+
+    Args:
+        glob: as `.gitignore` has them. With a slash before its end it is meant from the current folder on, or from the
+            root if it begins with one; else, and after `**/`, it holds in every folder, and stays as it is.
+        base: the folder that sources are relative to.
+    """
+    if "/" not in glob.rstrip("/") or glob.startswith("**/"):
+        return glob
+    here = _GLOB.sub(r"\\\g<0>", os.getcwd())  # noqa: PTH109
+    whole = posixpath.normpath(posixpath.join(here, glob)) + ("/" if glob.endswith("/") else "")
+    inner = whole.removeprefix(_GLOB.sub(r"\\\g<0>", base.rstrip("/")))
+    return inner if inner.startswith("/") else whole
+
+
+_GLOB = re.compile(r"[*?\[\]\\ ]")
+"""What means more than itself in a glob."""
 
 
 def absolute(path: str | Path) -> Path:

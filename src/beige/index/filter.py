@@ -160,6 +160,16 @@ def checked(where: Filter) -> Filter:
     return where
 
 
+def with_paths(where: Filter, change: Callable[[str], str]) -> Filter:
+    """The filter with every glob of `path` changed."""
+    if isinstance(where, Condition):
+        values = tuple(change(str(value)) for value in where.values)
+        return Condition("path", where.operator, values) if where.field == "path" else where
+    if isinstance(where, Not):
+        return Not(with_paths(where.part, change))
+    return type(where)(tuple(with_paths(part, change) for part in where.parts))
+
+
 def of_chunks(where: Filter) -> bool:
     """Whether a filter can tell two chunks of a document apart."""
     return any(condition.field in OF_CHUNKS for condition in conditions(where))

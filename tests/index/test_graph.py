@@ -140,7 +140,7 @@ def test_recall_within_filters_however_they_lie_to_the_query(tmp_path: Path) -> 
         for number, bunch in enumerate(bunches.tolist()):
             vectors = (centres[bunch] + 0.7 * rng.standard_normal((CHUNKS, DIMENSION))).astype(np.float16)
             document = replace(entry(f"doc{number}", 0, CHUNKS).document, fields={"bunch": bunch})
-            entries.append(Entry(document, {"dense": vectors.astype(np.float32), "bm25": NOTHING, "sparse": NOTHING}))
+            entries.append(Entry(document, {**EMPTY, "dense": vectors.astype(np.float32)}))
         store.upsert(entries)
         store.merge()
         assert read(tmp_path / "index/dense.cache").kind == "graph"

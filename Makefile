@@ -43,7 +43,10 @@ format: setup
 	$(BIN)/ruff format src tests bench scripts
 
 test: lint  ## under ten minutes on two cores
-	$(BIN)/pytest tests -n 3  # many wait for processes of their own
+	$(BIN)/pytest tests -n 3 -m "not slow"  # many wait for processes of their own
+
+soak: setup  ## the tests that are too slow for every day
+	$(BIN)/pytest tests -m slow
 
 quality: setup  ## retrieval and parity figures, written to docs/measurements/
 	$(BIN)/python -m bench.quality

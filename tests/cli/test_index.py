@@ -73,7 +73,7 @@ def test_another_model_is_refused_until_a_rebuild(beige, here: Path, tiny_bert: 
     beige("index", ".", "--model", tiny_bert)
     done = beige("index", ".", "--model", tiny_mean_bert)
     assert done.code == 2
-    assert f"beige index --rebuild --index .beige --model {tiny_mean_bert}" in done.err
+    assert f"beige migrate --index .beige --model {tiny_mean_bert}" in done.err
     assert beige("index", ".", "--rebuild", "--model", tiny_mean_bert, "--json").code == 0
     assert json.loads(beige("status", "--json").out)["manifest"]["encoders"][0]["model"] == str(tiny_mean_bert)
     assert beige("index", ".", "--rebuild").code == 0

@@ -41,7 +41,7 @@ def test_the_default_index(here: Path, embedder: StandIn, monkeypatch: pytest.Mo
 def test_another_model_is_refused_with_the_command_that_migrates(here: Path, embedder: StandIn, tmp_path: Path) -> None:
     other = StandIn(open_checkpoint(make_tiny_bert(tmp_path / "other", seed=7)))
     with Index.open("index", embedder) as index:
-        with pytest.raises(FingerprintError, match=r"beige index --rebuild --index index --model .*/other PATH"):
+        with pytest.raises(FingerprintError, match=r"beige migrate --index index --model .*/other"):
             Searcher(index, other)
         with pytest.raises(FingerprintError):
             Index.open("index", other)

@@ -26,6 +26,7 @@ EXAMPLES = {
     "status": "beige status --json",
     "serve": "beige serve --model bge-small-en-v1.5 --port 8000",
     "key": "beige key create laptop --scope read",
+    "migrate": "beige migrate --model bge-base-en-v1.5",
     "backup": "beige backup backups/today.tar",
     "restore": "beige restore backups/today.tar --index restored",
     "doctor": "beige doctor",

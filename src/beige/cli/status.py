@@ -34,6 +34,7 @@ def run(
             "storage": made.storage,
             "created": made.created,
             "last change": status.changed,
+            **{name: f"generation by {models}" for name, models in status.generations.items()},
         }
     )
 

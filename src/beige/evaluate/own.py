@@ -12,13 +12,15 @@ if TYPE_CHECKING:
     from beige.index import Index
 
 
-def of_index(index: "Index", queries: Path) -> Retrieval:
+def of_index(index: "Index", queries: Path, qrels: Path | None = None) -> Retrieval:
     """An index's passages as documents, and a file of queries whose judgements name the index's sources.
 
     Args:
         index: open.
         queries: lines `{"_id", "text", "relevant"}`, where `relevant` is a list of sources, or an object of grades by
             source. A source may be shortened to the end of its path as long as one source alone ends so.
+        qrels: tab-separated rows query id, source, whole grade, in place of what the lines say of `relevant`; a first
+            row whose grade is no number is a header.
 
     Raises:
         InputError: a line cannot be read, a source is not in the index or ambiguous, or nothing is relevant.
@@ -27,9 +29,13 @@ def of_index(index: "Index", queries: Path) -> Retrieval:
     known = {passage.source for passage in passages.values()}
     texts: dict[str, str] = {}
     judgements: dict[str, dict[str, int]] = {}
+    grades_of = None if qrels is None else _grades(qrels)
     for key, row, where in read_rows(queries, full=True):
+        if grades_of is not None and key not in grades_of:
+            continue  # not judged
         texts[key] = row["text"]
-        judgements[key] = {_source(name, known, where): grade for name, grade in _relevant(row, where).items()}
+        relevant = _relevant(row, where) if grades_of is None else grades_of[key]
+        judgements[key] = {_source(name, known, where): grade for name, grade in relevant.items()}
     if not any(grade > 0 for grades in judgements.values() for grade in grades.values()):
         raise InputError(f"{queries}: no source is relevant to any query")
     barren = sum(not any(grade > 0 for grade in grades.values()) for grades in judgements.values())
@@ -41,6 +47,24 @@ def of_index(index: "Index", queries: Path) -> Retrieval:
         remarks=(f"{barren} of {len(judgements)} queries have no relevant document and score 0",) if barren else (),
         sources={key: passage.source for key, passage in passages.items()},
     )
+
+
+def _grades(path: Path) -> dict[str, dict[str, int]]:
+    found: dict[str, dict[str, int]] = {}
+    try:
+        lines = path.read_text("utf-8-sig").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{path} cannot be read: {error}") from error
+    for number, line in enumerate(lines, 1):
+        cells = line.split("\t")
+        if not line.strip() or (number == 1 and not cells[-1].strip().lstrip("-").isdigit()):
+            continue
+        try:
+            query, source, grade = cells
+            found.setdefault(query, {})[source] = int(grade)
+        except ValueError as error:
+            raise InputError(f"{path}, line {number}: query, source and whole grade are expected, with tabs") from error
+    return found
 
 
 def _relevant(row: Mapping[str, Any], where: str) -> dict[str, int]:

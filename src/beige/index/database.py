@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from beige.documents.chunk import Document, Locator
+from beige.documents.chunk import Chunk, Document, Locator
 from beige.index.codec import Blobs
 from beige.index.facts import facts, titles
 from beige.index.filter import OF_CHUNKS, Filter, key_of
@@ -204,6 +204,38 @@ class Reading:
             )
             found += (_stored(row) for row in rows)
         return found
+
+    def document(self, source: str) -> Document | None:
+        """A document with its chunks, as it was stored; None where it is not."""
+        row = self._connection.execute(
+            "SELECT id, digest, size, modified, media, fields, language, settled, given, expires FROM document "
+            f"WHERE source = ? AND {_ALIVE}",
+            (blob(source), self._now),
+        ).fetchone()
+        if row is None:
+            return None
+        number, digest, size, modified, media, fields, language, settled, given, expires = row
+        chunks = self._connection.execute(
+            'SELECT text, start, "end", line_start, line_end, page, headings FROM chunk WHERE document = ? '
+            "ORDER BY position",
+            (number,),
+        )
+        return Document(
+            source=source,
+            chunks=tuple(
+                Chunk(text(row[0]), Locator(row[1], row[2], row[3], row[4], row[5], tuple(json.loads(row[6]))))
+                for row in chunks
+            ),
+            digest=digest,
+            size=size,
+            modified=modified,
+            media=media,
+            fields=json.loads(fields),
+            language=language,
+            settled=bool(settled),
+            given=bool(given),
+            expires=expires,
+        )
 
     def passing(self, where: Filter, after: int = 0) -> Ids:
         """The chunks with ids above `after` that a filter lets through, ascending."""

@@ -70,7 +70,7 @@ class Encoders:
         said = f"by another version of {model}" if known else f"by {made}, not by {model}"
         raise FingerprintError(
             f"the index {self._folder} was made {said}; "
-            f"make it anew with beige index --rebuild --index {self._folder} --model {model} PATH"
+            f"move it while it is searched with beige migrate --index {self._folder} --model {model}"
         )
 
 

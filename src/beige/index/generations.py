@@ -13,7 +13,7 @@ from pathlib import Path
 from beige.errors import LockedError, StoreError
 from beige.index.cache_file import sync_folder
 from beige.index.connection import connect
-from beige.index.sqlite_store import CACHE, DATABASE
+from beige.index.sqlite_store import CACHE, DATABASE, SqliteStore
 
 NEXT, PREVIOUS = "next", "previous"
 """Folders within an index's: of the generation that is being made, and of the one that served before."""
@@ -55,6 +55,16 @@ def swap(folder: Path, new: Path, keep: Path | None = None) -> None:
     for cache in new.glob(f"*{CACHE}"):
         cache.replace(folder / cache.name)
     sync_folder(folder)
+
+
+def generations(folder: Path) -> dict[str, str]:
+    """The models of the generations beside the one that serves, by the names of their folders."""
+    there = [name for name in (NEXT, PREVIOUS) if (folder / name / DATABASE).exists()]
+    found = {}
+    for name in there:
+        with SqliteStore.open(folder / name) as store:
+            found[name] = store.manifest.models
+    return found
 
 
 def mend(folder: Path) -> None:

@@ -22,6 +22,7 @@ from beige.documents.text import Text
 from beige.environment import default_index
 from beige.errors import StoreError, UsageError
 from beige.index.encoders import Encoders, load
+from beige.index.generations import generations
 from beige.index.lease import lease
 from beige.index.manifest import Manifest, Storage
 from beige.index.plan import Plan, agree
@@ -52,6 +53,8 @@ class Status:
         changed: when it last changed, ISO 8601 in UTC.
         caches: by leg, "current", "behind", "missing" or "damaged"; all but the first cost searches time, nothing else.
         manifest: what it says of itself.
+        generations: models of those that do not serve: of the "previous" one, which is kept, and of the "next" one,
+            which is being made.
     """
 
     path: str
@@ -61,6 +64,7 @@ class Status:
     changed: str
     caches: Mapping[str, str]
     manifest: Manifest
+    generations: Mapping[str, str]
 
 
 class Index:
@@ -378,6 +382,74 @@ class Index:
         SqliteStore.open(self.path, write=True).close()  # who opens to write rebuilds what is kept otherwise
         self.store.reload_manifest()
 
+    def migrate(
+        self,
+        embedder: "Embedder | str",
+        *,
+        approve: "Callable[[Index], bool] | None" = None,
+        tell: Callable[[Change], None] | None = None,
+    ) -> Report | None:
+        """Move to another model in place of the first one, from the stored texts, while the index is searched.
+
+        A second generation is made beside the one that serves, with what is added, changed and deleted meanwhile, and
+        takes its place when it is whole. Interrupted or killed, it goes on where it was when it is called again. The
+        old generation is kept for `rollback` until `finish`. Chunks stay as they are; they are not split anew.
+
+        Args:
+            embedder: of the next model, or its name.
+            approve: asked with the next generation, open for searching, whether it shall serve; None for yes.
+            tell: called with each document that is durable in the next generation.
+
+        Returns:
+            What was done; None where it was not approved: then it is there still, until it is approved or `finish`ed.
+
+        Raises:
+            UsageError: the index is of this model already, or the model does not give what a leg holds.
+            StoreError: another generation is in the way.
+            LockedError: another process migrates the index.
+        """
+        from beige.index.migration import Migration, successor
+
+        given = load(embedder) if isinstance(embedder, str) else embedder
+        old = self.manifest
+        if given.fingerprint == old.encoders[0].fingerprint and self._words_are_current():
+            raise UsageError(f"the index {self.path} is of {old.encoders[0].model} already: name another model")
+        plan = Plan.succeeding(old, given, {one.model: self.encoders.of(one.model) for one in old.encoders[1:]})
+        manifest = successor(old, manifest_of(plan, language_of(old.analyser), self._home))
+        approved = None if approve is None else lambda beside: self._asked(approve, beside, plan.embedders)
+        embedders = {one.model: embedder for one, embedder in zip(plan.encoders, plan.embedders, strict=True)}
+        return Migration(self.path, tell or (lambda change: None)).forth(manifest, lambda _: embedders, approved)
+
+    def rollback(self, *, tell: Callable[[Change], None] | None = None) -> Report:
+        """Return to the generation before the last migration, with what has changed since; the other one is kept.
+
+        Raises:
+            StoreError: none is kept.
+            LockedError: another process migrates the index.
+        """
+        from beige.index.migration import Migration
+
+        return Migration(self.path, tell or (lambda change: None)).back(
+            lambda manifest: self.encoders.after(manifest).all()
+        )
+
+    def finish(self) -> list[str]:
+        """Drop the generations that do not serve, also one that is not whole yet; returns their models.
+
+        Raises:
+            LockedError: another process migrates the index.
+        """
+        from beige.index.migration import Migration
+
+        return Migration(self.path, lambda change: None).finish()
+
+    def _words_are_current(self) -> bool:
+        return Analyser(language_of(self.manifest.analyser)).name == self.manifest.analyser
+
+    def _asked(self, approve: "Callable[[Index], bool]", beside: Path, embedders: Sequence["Embedder"]) -> bool:
+        with Index(beside, SqliteStore.open(beside), embedders, home=self._home) as index:
+            return approve(index)
+
     def delete(
         self,
         *sources: str,
@@ -449,6 +521,7 @@ class Index:
             changed=datetime.fromtimestamp(changed, UTC).isoformat(timespec="seconds"),
             caches=self.store.caches(),
             manifest=self.manifest,
+            generations=generations(self.path),
         )
 
     def close(self) -> None:

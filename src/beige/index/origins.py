@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import Path
 from typing import Protocol
 
@@ -15,9 +16,12 @@ from beige.errors import InputError
 from beige.index.files import Files, Step, step
 from beige.index.lease import Lease
 from beige.index.report import Change
-from beige.index.store import Store
+from beige.index.store import Store, Stored
 
 Tell = Callable[[Change], None]
+
+PAGE = 1000
+"""Documents of two stores that are compared at a time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,3 +129,47 @@ class FromTexts:
     def close(self) -> None:
         """Take no more of the texts."""
         self._closed = True
+
+
+class FromStore:
+    """The documents of another store: what is not stored as it is there, and the removal of what is not there.
+
+    Args:
+        source: whose documents are wanted.
+        store: what is stored.
+        again: whether this was done before, so that what is unchanged has been told.
+    """
+
+    def __init__(self, source: Store, store: Store, *, again: bool = False) -> None:
+        self._source = source
+        self._store = store
+        self._again = again
+        self._closed = False
+
+    def steps(self, tell: Tell) -> Iterator[Step]:
+        """A step for each document that differs."""
+        for page in _pages(self._source.documents()):
+            stored = self._store.stored([wanted.source for wanted in page])
+            for wanted in page:
+                if self._closed:
+                    return
+                known = stored.get(wanted.source)
+                if known == wanted:
+                    if not self._again:
+                        tell(Change("unchanged", wanted.source))
+                elif (document := self._source.document(wanted.source)) is not None:
+                    yield document, Change("updated" if known else "added", wanted.source)
+        for page in _pages(self._store.documents()):
+            wanted_ones = self._source.stored([known.source for known in page])
+            for known in page:
+                if known.source not in wanted_ones:
+                    yield None, Change("removed", known.source)
+
+    def close(self) -> None:
+        """Read no more documents."""
+        self._closed = True
+
+
+def _pages(documents: Iterator[Stored]) -> Iterator[list[Stored]]:
+    while page := list(islice(documents, PAGE)):
+        yield page

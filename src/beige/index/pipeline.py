@@ -17,6 +17,7 @@ from beige.analyser import Analyser
 from beige.documents.chunk import Document
 from beige.index.channel import Channel
 from beige.index.files import Step
+from beige.index.manifest import Leg, Manifest
 from beige.index.origins import Origin
 from beige.index.report import Change, Report
 from beige.index.sqlite_store import SqliteStore
@@ -55,6 +56,7 @@ class Pipeline:
         encoders: every model that makes vectors of the store, by name.
         analyser: of the store's manifest.
         tell: called with each change, from one thread at a time but not always the same.
+        beside: another store, whose vectors are taken where the same model made them.
     """
 
     def __init__(
@@ -63,8 +65,10 @@ class Pipeline:
         encoders: Mapping[str, "Embedder"],
         analyser: Analyser,
         tell: Callable[[Change], None],
+        beside: SqliteStore | None = None,
     ) -> None:
         self._store = store
+        self._beside = beside
         self._encoders = encoders
         self._analyser = analyser
         self._tell = tell
@@ -162,6 +166,9 @@ class Pipeline:
         legs = self._store.manifest.legs_of(model)
         for leg in legs:
             vectors[leg.name] = dict(self._store.known(leg.name, list(texts)))
+            if self._beside is not None and _alike(leg, self._store.manifest, self._beside.manifest):
+                missing = [key for key in texts if key not in vectors[leg.name]]
+                vectors[leg.name] |= self._beside.known(leg.name, missing)
         fresh = {key: text for key, text in texts.items() if any(key not in vectors[leg.name] for leg in legs)}
         if fresh:
             outputs = tuple(dict.fromkeys(leg.kind for leg in legs))
@@ -224,6 +231,15 @@ class Pipeline:
     def _break_off(self, error: BaseException) -> None:
         self._read.fail(error)
         self._embedded.fail(error)
+
+
+def _alike(leg: Leg, manifest: Manifest, other: Manifest) -> bool:
+    """Whether another index has this leg too, of the same vectors."""
+    made = {one.name: one for one in other.legs}.get(leg.name)
+    if made is None or made.encoder is None or leg.encoder is None:
+        return False
+    same = manifest.encoder(leg.encoder).fingerprint == other.encoder(made.encoder).fingerprint
+    return same and (made.kind, made.pool) == (leg.kind, leg.pool)
 
 
 def _weight(ready: _Ready) -> int:

@@ -133,6 +133,29 @@ class Plan:
             legs=made,
         )
 
+    @classmethod
+    def succeeding(cls, old: Manifest, embedder: "Embedder", others: Mapping[str, "Embedder"]) -> Self:
+        """The plan of an index that another model makes in place of the first one; its legs are the same.
+
+        Args:
+            old: the index.
+            embedder: of the model that takes the place of its first.
+            others: its other models, by name.
+
+        Raises:
+            UsageError: the model does not give what a leg of the first one holds.
+        """
+        first, former = name_of(embedder.checkpoint), old.encoders[0].model
+        # The first of a name stays: the new model may be one of the others.
+        embedders = {first: embedder} | {model: one for model, one in others.items() if model not in (first, former)}
+        asked = [_as_asked(leg) for leg in old.legs]
+        asked = [replace(one, model=first) if one.model == former else one for one in asked]
+        return cls(
+            embedders=tuple(embedders.values()),
+            encoders=tuple(_encoder(model, one) for model, one in embedders.items()),
+            legs=_legs(asked, first, dict(embedders)),
+        )
+
 
 def models_of(first: str | None, legs: Sequence[str] | None, old: Manifest | None, default: str) -> list[str]:
     """The models that an index needs, by name, the first one first.

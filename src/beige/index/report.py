@@ -52,6 +52,17 @@ class Report:
     failures: list[Failure] = field(default_factory=list)
     notices: list[str] = field(default_factory=list)
 
+    def include(self, other: "Report") -> None:
+        """Add what another run did."""
+        for kind, number in other.documents.items():
+            self.documents[kind] += number
+        self.chunks += other.chunks
+        self.tokens += other.tokens
+        self.cut += other.cut
+        self.seconds += other.seconds
+        self.failures += other.failures
+        self.notices += other.notices
+
     def count(self, change: Change) -> None:
         """Add a change to the sums."""
         self.documents[change.kind] += 1

@@ -7,6 +7,7 @@ from typing import Any, Self
 
 import numpy as np
 
+from beige.documents.chunk import Document
 from beige.errors import StoreError
 from beige.index import creation, schema
 from beige.index.codec import decode_dense
@@ -284,6 +285,11 @@ class SqliteStore:
         """Those of these documents that are stored, by source."""
         with self._reading() as reading:
             return {stored.source: stored for stored in reading.stored(sources)}
+
+    def document(self, source: str) -> Document | None:
+        """A document with its chunks, as it was stored; None where it is not."""
+        with self._reading() as reading:
+            return reading.document(source)
 
     def scan(self) -> Iterator[Passage]:
         """Every stored chunk, in the order of storing; what is stored meanwhile may or may not be among them."""

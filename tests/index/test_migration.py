@@ -1,0 +1,343 @@
+"""A new model while the index is searched: the result, what happens meanwhile, and kills at every moment."""
+
+import random
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from beige import Text
+from beige.errors import FingerprintError, LockedError, StoreError, UsageError
+from beige.index import Index
+from beige.index.report import Change
+from beige.index.sqlite_store import SqliteStore
+from beige.index.store import Entry
+from beige.models.checkpoint import open_checkpoint
+from beige.search import Searcher
+from tests.checkpoints import tiny_bert as make_tiny_bert
+from tests.index.test_kill import ROOT
+from tests.index.test_pipeline import WORDS, answers, contents, write
+from tests.standin import StandIn
+
+
+class Other(StandIn):
+    """A model that hashes words to other directions."""
+
+    def _direction(self, word: str):
+        return super()._direction(word[::-1] + "!")
+
+
+@pytest.fixture
+def other(tmp_path: Path) -> Other:
+    return Other(open_checkpoint(make_tiny_bert(tmp_path / "other", seed=7)))
+
+
+def text(chance: random.Random) -> str:
+    return "\n\n".join(f"# {chance.choice(WORDS)}\n\n{' '.join(chance.choices(WORDS, k=12))}" for _ in range(3))
+
+
+@pytest.fixture
+def filled(here: Path, embedder: StandIn) -> random.Random:
+    """An index of files, records and texts, some of which expire."""
+    chance = random.Random(5)
+    write(here / "first.md", "boundary layer " * 10)
+    with Index.open("../index", embedder) as index:
+        index.add("first.md")
+        for number in range(20):
+            write(here / f"docs/{number}.md", text(chance))
+        write(
+            here / "docs/rows.jsonl", "".join(f'{{"id": "{n}", "text": "row {n}", "year": {n}}}\n' for n in range(20))
+        )
+        index.add("docs")
+        index.add((Text(f"note {n}", text(chance), title="Note", fields={"tags": ["a"]}) for n in range(5)), ttl="1h")
+    return chance
+
+
+def check_fresh(embedder: StandIn) -> None:
+    """The index answers as a fresh one of the same documents by this model."""
+    with SqliteStore.open(Path("../index")) as store:
+        assert [encoder.fingerprint for encoder in store.manifest.encoders] == [embedder.fingerprint]
+        documents = [store.document(stored.source) for stored in store.documents()]
+    with Index.open("../fresh", embedder) as fresh:
+        fresh.add("first.md")
+        fresh.add("docs")
+        for document in (d for d in documents if d is not None and d.given):
+            texts = [chunk.embedded_text for chunk in document.chunks]
+            average = fresh.manifest.average_length
+            vectors = {
+                "dense": embedder.encode_document(texts, ("dense",)).dense,
+                "bm25": tuple(fresh.analyser.document(words, average, document.language) for words in texts),
+            }
+            with SqliteStore.open(Path("../fresh"), write=True) as store:
+                store.upsert([Entry(document, vectors)])
+    assert contents("../index") == contents("../fresh")
+    assert answers("../index", embedder) == answers("../fresh", embedder)
+
+
+def test_the_result_is_a_fresh_index_by_the_new_model(
+    here: Path, embedder: StandIn, other: Other, filled: random.Random
+) -> None:
+    before = answers("../index", embedder)
+    told: list[Change] = []
+    with Index.open("../index", embedder) as index, Searcher(index) as searcher:
+        before_fields = {p.source: (p.fields, p.given, p.language, p.locator) for p in index.store.scan()}
+        expires = {s.source: (s.expires, s.modified, s.digest) for s in index.store.documents()}
+        report = index.migrate(other, tell=told.append)
+        assert report is not None
+        assert report.documents["added"] == index.count()[0] == len(told)
+        assert index.manifest.encoders[0].fingerprint == other.fingerprint
+        assert {p.source: (p.fields, p.given, p.language, p.locator) for p in index.store.scan()} == before_fields
+        assert {s.source: (s.expires, s.modified, s.digest) for s in index.store.documents()} == expires
+        assert searcher.search("stone", legs=["bm25"])
+        assert set(index.status().caches.values()) == {"current"}
+        with pytest.raises(FingerprintError):
+            Index.open("../index", embedder)
+    check_fresh(other)
+    with Index.open("../index", other) as index:
+        assert index.add("docs").documents["unchanged"] == 40, "nothing is read again"
+        index.rollback()
+    assert answers("../index", embedder) == before
+
+
+def test_what_changes_meanwhile_is_in_both(here: Path, embedder: StandIn, other: Other, filled: random.Random) -> None:
+    """Another process, here a thread, writes while the next generation is made, and searches go on in the old one."""
+    begun = threading.Event()
+    done = threading.Event()
+
+    def tell(change: Change) -> None:
+        begun.set()
+        assert done.wait(60)
+
+    def change() -> None:
+        assert begun.wait(60)
+        with Index.open("../index", embedder) as index, Searcher(index) as searcher:
+            (here / "docs/1.md").unlink()
+            write(here / "docs/2.md", "changed altogether", age=50)
+            write(here / "docs/new.md", "the stone of the new")
+            index.add("docs")
+            index.delete("note 1")
+            assert "docs/new.md" in [hit.source for hit in searcher.search("stone of the new")]
+        done.set()
+
+    thread = threading.Thread(target=change)
+    thread.start()
+    with Index.open("../index", embedder) as index:
+        index.migrate(other, tell=tell)
+    thread.join()
+    assert contents()["docs/2.md"] == ["changed altogether"]
+    assert not {"docs/1.md", "note 1"} & set(contents())
+    check_fresh(other)
+
+
+def test_it_goes_on_where_it_was(here: Path, embedder: StandIn, other: Other, filled: random.Random) -> None:
+    class Stop(Exception):
+        pass
+
+    def stop(change: Change) -> None:
+        raise Stop
+
+    with Index.open("../index", embedder) as index:
+        with pytest.raises(Stop):
+            index.migrate(other, tell=stop)
+        assert index.manifest.encoders[0].fingerprint == embedder.fingerprint
+        embedded = len(other.texts)
+        assert embedded
+        third = Other(open_checkpoint(make_tiny_bert(here / "third", seed=8)))
+        with pytest.raises(StoreError, match=r"is on its way to .*other: go on with beige migrate --model"):
+            index.migrate(third)
+        other.texts.clear()
+        index.migrate(other)
+        assert not other.texts
+    check_fresh(other)
+
+
+def test_it_serves_only_if_approved(here: Path, embedder: StandIn, other: Other, filled: random.Random) -> None:
+    seen: list[int] = []
+
+    def refuse(index: Index) -> bool:
+        with Searcher(index) as searcher:
+            seen.append(len(searcher.search("stone in the river")))
+        return False
+
+    with Index.open("../index", embedder) as index:
+        assert index.migrate(other, approve=refuse) is None
+        assert seen == [10]
+        assert index.manifest.encoders[0].fingerprint == embedder.fingerprint
+        other.texts.clear()
+        assert index.migrate(other, approve=lambda new: new.count() == index.count()) is not None
+        assert other.texts == []
+        assert index.manifest.encoders[0].fingerprint == other.fingerprint
+
+
+def test_back_and_forth_and_finish(here: Path, embedder: StandIn, other: Other, filled: random.Random) -> None:
+    with Index.open("../index", embedder) as index:
+        with pytest.raises(StoreError, match="nothing to return to"):
+            index.rollback()
+        with pytest.raises(UsageError, match="already: name another model"):
+            index.migrate(embedder)
+        index.migrate(other)
+        third = Other(open_checkpoint(make_tiny_bert(here / "third", seed=8)))
+        with pytest.raises(StoreError, match=r"still keeps its generation by .*--rollback.*--finish"):
+            index.migrate(third)
+    with Index.open("../index", other) as index:
+        write(here / "docs/new.md", "the stone of the new")
+        index.add("docs")
+        index.delete("note 2")
+        wanted = contents()
+        index.encoders = type(index.encoders)(index.path, index.manifest, [other])
+        embedder.texts.clear()
+        index.rollback()
+    assert contents() == wanted
+    with Index.open("../index", embedder) as index:
+        assert index.manifest.encoders[0].fingerprint == embedder.fingerprint
+        index.rollback()  # and forth again
+        assert index.manifest.encoders[0].fingerprint == other.fingerprint
+        assert len(index.finish()) == 1
+        assert not list(Path("../index").glob("previous")) + list(Path("../index").glob("next"))
+        assert index.finish() == []
+        with pytest.raises(StoreError, match="nothing to return to"):
+            index.rollback()
+    assert contents() == wanted
+
+
+def test_two_cannot_migrate_at_once(here: Path, embedder: StandIn, other: Other, filled: random.Random) -> None:
+    errors: list[Exception] = []
+
+    def tell(change: Change) -> None:
+        if not errors:
+            with Index.open("../index", embedder) as second, pytest.raises(LockedError) as error:
+                second.migrate(other)
+            errors.append(error.value)
+
+    with Index.open("../index", embedder) as index:
+        index.migrate(other, tell=tell)
+    assert len(errors) == 1
+
+
+def test_it_waits_for_whoever_writes(here: Path, embedder: StandIn, other: Other, filled: random.Random) -> None:
+    writer = SqliteStore.open(Path("../index"), write=True)
+    with Index.open("../index", embedder) as index:
+        thread = threading.Thread(target=index.migrate, args=(other,))
+        thread.start()
+        while not (Path("../index/next/dense.cache").exists() and len(other.texts) > 50):
+            time.sleep(0.01)
+        time.sleep(0.2)
+        assert thread.is_alive()
+        writer.delete(["docs/3.md"])
+        writer.close()
+        thread.join(60)
+        assert not thread.is_alive()
+        assert "docs/3.md" not in contents()
+        assert index.manifest.encoders[0].fingerprint == other.fingerprint
+
+
+def test_a_rebuild_drops_what_a_migration_left(
+    here: Path, embedder: StandIn, other: Other, filled: random.Random
+) -> None:
+    with Index.open("../index", embedder) as index:
+        index.migrate(other)
+    with Index.anew("../index", embedder) as index:
+        index.add("first.md")
+    assert not Path("../index/previous").exists()
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+sys.path.insert(0, {root!r})
+from beige.index import Index, generations, migration
+from beige.index.database import Writing
+from beige.models.checkpoint import open_checkpoint
+from tests.index.test_migration import Other
+from tests.standin import StandIn
+
+moment, which, model, kind = sys.argv[1:]
+
+def die(*_, **__):
+    os.kill(os.getpid(), signal.SIGKILL)
+
+counted = [0]
+def after(count, function):
+    def call(*arguments, **named):
+        counted[0] += 1
+        if counted[0] == count:
+            die()
+        return function(*arguments, **named)
+    return call
+
+match moment:
+    case "growing":
+        migration.FromStore.steps = (lambda steps: lambda self, tell: (
+            (n == 12 and die(), step)[1] for n, step in enumerate(steps(self, tell))))(migration.FromStore.steps)
+    case "whole":
+        migration.swap = die
+    case "linked" | "replaced" | "arrived":
+        generations.sync_folder = after(["linked", "replaced", "arrived"].index(moment) + 1, generations.sync_folder)
+    case "swapped":
+        migration.shutil.rmtree = die
+embedder = (Other if kind == "other" else StandIn)(open_checkpoint(model))
+with Index.open("../index") as index:
+    if which == "migrate":
+        index.migrate(embedder)
+    else:
+        import beige.index.encoders as encoders
+        encoders.load = lambda model: embedder
+        index.rollback()
+"""
+
+
+MOMENTS = ("growing", "whole", "linked", "replaced", "arrived", "swapped")
+KILLS = [
+    *(("migrate", moment) for moment in MOMENTS),
+    ("rollback", "replaced"),
+    *(pytest.param("rollback", moment, marks=pytest.mark.slow) for moment in MOMENTS if moment != "replaced"),
+]
+
+
+@pytest.mark.parametrize(("which", "moment"), KILLS)
+def test_kills(here: Path, embedder: StandIn, other: Other, filled: random.Random, moment: str, which: str) -> None:
+    source, target = embedder, other
+    if which == "rollback":
+        with Index.open("../index", embedder) as index:
+            index.migrate(other)
+        with Index.open("../index", other) as index:
+            index.add(Text(f"more {n}", f"the stone {n}") for n in range(20))
+        source, target = other, embedder
+    wanted = contents()
+    kind = "other" if target is other else "plain"
+    done = subprocess.run(
+        [sys.executable, "-c", KILLED.format(root=str(ROOT)), moment, which, str(target.checkpoint.path), kind],
+        check=False,
+    )
+    if done.returncode == 0:
+        assert (moment, which) == ("swapped", "rollback"), "nothing is removed then"
+    else:
+        assert done.returncode == -signal.SIGKILL
+    with Index.open("../index") as index:
+        serves = index.manifest.encoders[0].fingerprint
+        arrived = moment in ("replaced", "arrived", "swapped")
+        assert serves == (target if arrived else source).fingerprint
+    assert contents() == wanted
+    if arrived:
+        with Index.open("../index", target) as index:
+            with pytest.raises(StoreError, match="still keeps its generation"):
+                index.migrate(source)
+            assert index.finish()
+    else:
+        with Index.open("../index", source) as index:
+            if which == "migrate":
+                index.migrate(target)
+            else:
+                index.encoders = type(index.encoders)(index.path, index.manifest, [source])
+                index.encoders.after = lambda manifest: type(index.encoders)(index.path, manifest, [target])
+                Index.rollback(index)
+            assert index.manifest.encoders[0].fingerprint == target.fingerprint
+    assert contents() == wanted
+    answers("../index", target)
+    with Index.open("../index") as index:
+        index.finish()
+        assert {path.name for path in Path("../index").iterdir() if path.is_dir()} == set()

@@ -186,3 +186,23 @@ def test_an_index_that_is_made_anew_keeps_its_legs(here: Path, three: Watched) -
         known = index.store.known("sparse", index_keys(TEXTS["stone.md"]))
     assert all(isinstance(vector, Sparse) for vector in known.values())
     assert len(known) == 1
+
+
+@pytest.mark.parametrize("legs", [["dense", "bm25", "sparse", "multi"], ["sparse"], ["dense"]])
+def test_hits_are_explained_by_whichever_legs_there_are(here: Path, tiny_m3: Path, legs: list[str]) -> None:
+    write(TEXTS)
+    embedder = Embedder(tiny_m3, precision="fp32")
+    with Index.open("../index", embedder, legs=legs) as index, Searcher(index) as searcher:
+        index.add(".")
+        hits = searcher.search("the stone in water", explain=True)
+    assert hits
+    query = embedder.encode_query("the stone in water", ("sparse",)).sparse
+    for hit in hits:
+        assert set(hit.legs) == set(legs)
+        if "sparse" in legs:
+            words = {one.word: one.share for one in hit.legs["sparse"].words}
+            assert set(words) <= set(embedder.words(query))
+            assert sum(words.values()) == pytest.approx(1 if words else 0)
+        if "bm25" in legs:
+            assert {one.word for one in hit.legs["bm25"].words} <= {"the", "stone", "in", "water"}
+    assert legs == ["dense"] or any(hit.legs[legs[-2] if len(legs) > 1 else "sparse"].words for hit in hits)

@@ -52,12 +52,12 @@ def main() -> int:
             return code
     for kind, query in queries:
         print(f"\n# {kind}")
-        if code := beige("search", query, "--limit", "3", *where):
+        if code := beige("search", query, "--limit", "3", "--explain", *where):
             return code
     print(f"\nThat took {time.monotonic() - started:.0f} s. Now type, for example:\n")
     for line in (
         ["search", "a question of your own", *where],
-        ["search", "a question of your own", "--legs", "bm25", *where],
+        ["search", "a question of your own", "--explain", "--min-relevance", "0.5", *where],
         ["status", *where],
         ["index", "FOLDER", "--index", "FOLDER/.beige"],
     ):

@@ -17,7 +17,7 @@ from beige.analyser import Analyser, saturation
 from beige.documents.chunk import Chunk, Document, Locator
 from beige.evaluate.data import Record, read_retrieval
 from beige.index.manifest import Encoder, Leg, Manifest
-from beige.index.store import Entry
+from beige.index.store import Entry, Vectors
 from beige.values import Floats, Sparse
 
 DIMENSION = 384
@@ -115,6 +115,22 @@ class Corpus:
         vectors = self._space.vectors(rng, BLOCK * CHUNKS).reshape(BLOCK, CHUNKS, DIMENSION)
         chosen = rng.integers(0, len(self.sentences), (BLOCK, CHUNKS, SENTENCES))
         return [self._entry(BLOCK * number + n, chosen[n], vectors[n]) for n in range(BLOCK)]
+
+    def scifact(self) -> tuple[list[Entry], list[str], Floats]:
+        """SciFact's documents in chunks of 120 words, with vectors as the others have; its queries, and vectors."""
+        task, rng = read_retrieval(self._data / "retrieval" / "scifact"), np.random.default_rng(4)
+        entries = []
+        for number, (name, record) in enumerate(task.documents.items()):
+            words = record.whole.split()
+            texts = [" ".join(words[start : start + 120]) for start in range(0, len(words), 120)]
+            chunks = tuple(Chunk(text, Locator(0, len(text), 1, 1)) for text in texts)
+            vectors: dict[str, Vectors] = {
+                "dense": self._space.vectors(rng, len(texts)),
+                "bm25": tuple(self._analyser.document(text, 110.0) for text in texts),
+            }
+            entries.append(Entry(Document(f"{name}.txt", chunks, f"{number:064x}", 1, 1.0, "text"), vectors))
+        queries = list(task.queries.values())
+        return entries, queries, self._space.vectors(rng, len(queries))
 
     def _entry(self, number: int, chosen: NDArray[np.int64], vectors: Floats) -> Entry:
         texts = [" ".join(self.sentences[n] for n in row) for row in chosen]

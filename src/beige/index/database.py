@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from beige.documents.chunk import Chunk, Document, Locator
 from beige.index.codec import Blobs
 from beige.index.facts import facts, titles
-from beige.index.filter import OF_CHUNKS, Filter, key_of
+from beige.index.filter import OF_CHUNKS, Filter, key_of, of_chunks
 from beige.index.manifest import Manifest
 from beige.index.schema import add_facts, blob, leg_table, text
 from beige.index.store import Ids, Passage, Stored
@@ -240,12 +240,16 @@ class Reading:
     def passing(self, where: Filter, after: int = 0) -> Ids:
         """The chunks with ids above `after` that a filter lets through, ascending."""
         if after:
-            rows, clause = "chunk CROSS JOIN document ON document.id = chunk.document", of_chunk(where, lookup=True)
-        else:
-            rows, clause = "document JOIN chunk ON chunk.document = document.id", of_chunk(where)
-        found = self._connection.execute(
-            f"SELECT chunk.id FROM {rows} WHERE chunk.id > ? AND {clause.sql}", (after, *clause.parameters)
-        )
+            new = of_chunk(where, lookup=True)
+            rows = "chunk CROSS JOIN document ON document.id = chunk.document WHERE chunk.id > ? AND"
+            clause = Clause(f"SELECT chunk.id FROM {rows}", (after,)) + new
+        elif of_chunks(where):
+            rows = "document JOIN chunk ON chunk.document = document.id WHERE"
+            clause = Clause(f"SELECT chunk.id FROM {rows}") + of_chunk(where)
+        else:  # each document is looked at once
+            clause = Clause("SELECT id FROM chunk WHERE document IN (SELECT id FROM document WHERE")
+            clause += of_document(where) + ")"
+        found = self._connection.execute(clause.sql, clause.parameters)
         return np.sort(np.fromiter((row[0] for row in found), np.int64))
 
     def facet(self, field: str, where: Filter | None) -> dict[str, int]:
@@ -272,16 +276,16 @@ class Reading:
 
     def _facet_of_chunks(self, field: str, where: Filter | None) -> dict[str, int]:
         passing = (Clause("1") if where is None else of_chunk(where)) + Clause(f"AND {_ALIVE}", (self._now,))
-        column = {"page": "page", "heading": "headings"}[field]
+        column, there = {"page": ("page", "page IS NOT NULL"), "heading": ("headings", "1")}[field]
         found = self._connection.execute(
             f"SELECT DISTINCT document, {column} FROM document JOIN chunk ON chunk.document = document.id "
-            f"WHERE {passing.sql}",
+            f"WHERE {there} AND {passing.sql}",
             passing.parameters,
         )
         pairs = {
             (document, value)
             for document, held in found
-            for value in (json.loads(held) if field == "heading" else () if held is None else (str(held),))
+            for value in (json.loads(held) if field == "heading" else (str(held),))
         }
         return Counter(value for _, value in pairs)
 

@@ -85,7 +85,8 @@ def _fact(condition: Condition, lookup: bool) -> Clause:
     found = _stands(condition)
     field = blob(key_of(condition.field))
     if lookup:
-        sql = f"EXISTS (SELECT 1 FROM fact WHERE fact.document = document.id AND field = ? AND {found.sql})"
+        # The plus keeps SQLite from looking up the value, which many documents may have.
+        sql = f"EXISTS (SELECT 1 FROM fact WHERE fact.document = document.id AND +field = ? AND {found.sql})"
     else:
         sql = f"document.id IN (SELECT document FROM fact WHERE field = ? AND {found.sql})"
     return Clause(sql, (field, *found.parameters))

@@ -278,3 +278,11 @@ def test_a_filter_follows_what_is_stored_and_removed(store: Store) -> None:
         assert expected == passing(store, where)
         tags = {p.source: p.fields["tag"] for p in store.scan()}
         assert passing(store, where) == sorted(source for source, tag in tags.items() if tag == "a")
+
+
+def test_no_filter_finds_what_has_expired(store: Store) -> None:
+    put(store, "kept", fields={"tag": "a"}, expires=time.time() + 1000)
+    put(store, "gone", fields={"tag": "a"}, expires=time.time() - 1)
+    for where in ("tag:a", "-tag:b", "page:* OR type:text"):
+        assert passing(store, where) == ["kept"]
+        assert store.facet("tag", parse(where)) == {"a": 1}

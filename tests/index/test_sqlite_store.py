@@ -14,7 +14,9 @@ import numpy as np
 import pytest
 
 from beige.errors import LockedError, StoreError
+from beige.index.connection import connect
 from beige.index.database import Change, Reading
+from beige.index.expression import parse
 from beige.index.sqlite_store import CACHE, DATABASE, SqliteStore
 from tests.index import writing
 from tests.index.samples import QUERIES, PlainStore, check_equal, entry, manifest, top
@@ -495,3 +497,28 @@ def test_an_unclosed_index_on_a_read_only_file_system_says_what_to_do(disk: Path
     subprocess.run(["mount", "-o", "remount,ro", str(disk)], check=True)
     with pytest.raises(StoreError, match="was not closed and cannot be written to: open it once"):
         SqliteStore.open(disk / "index")
+
+
+def test_few_rows_are_looked_up_and_not_searched_for(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A page of a listing, new chunks, what has expired: each cost as much as the whole index once."""
+    fill(folder)
+    asked: list[tuple[str, tuple[object, ...]]] = []
+
+    class Spy:
+        def __init__(self, connection: sqlite3.Connection) -> None:
+            self._connection = connection
+
+        def execute(self, sql: str, parameters: tuple[object, ...] = ()) -> sqlite3.Cursor:
+            asked.append((sql, parameters))
+            return self._connection.execute(sql, parameters)
+
+    where = parse("seed>2 name:ü type:pdf")
+    with closing(connect(folder / DATABASE, write=False)) as connection:
+        reading = Reading(Spy(connection), 5.0)  # type: ignore[arg-type]
+        reading.documents(None, "", where)
+        reading.passing(where, 12)
+        reading.expired()
+        plans = [[row[3] for row in connection.execute(f"EXPLAIN QUERY PLAN {sql}", values)] for sql, values in asked]
+    assert len(plans) == 3
+    for plan in plans:
+        assert not [step for step in plan if step.startswith("SCAN") or "fact_" in step], plan

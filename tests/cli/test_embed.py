@@ -95,6 +95,8 @@ def test_options_reach_the_embedder(tiny_bert):
     (record,) = parsed(said.stdout)
     assert (record["tokens"], record["truncated"]) == (7, True)
     assert np.abs(np.array(record["dense"]) - expected.dense).max() < 1e-5
+    with pytest.raises(UsageError, match="no prompt 'web'"):
+        embed(tiny_bert, "--role", "query", "--prompt", "web", stdin="light\n")
 
 
 @pytest.mark.parametrize(

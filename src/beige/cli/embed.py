@@ -25,6 +25,7 @@ def run(
     role: str = typer.Option("document", help="query or document: what the texts are for."),
     precision: str = typer.Option("auto", help="fp32, bf16, int8, or auto: the fastest that keeps the vectors."),
     instruction: str | None = typer.Option(None, help="Goes before every query instead of the model's own."),
+    prompt: str | None = typer.Option(None, help="One of the model's own instructions or tasks, by its name."),
     max_tokens: int | None = typer.Option(None, help="Cut longer texts to so many.  [default: the model's length]"),
     outputs: str = typer.Option("dense", help="dense, sparse, multi, or several with commas between."),
     explain: bool = typer.Option(False, "--explain", help="Show the sparse output's tokens with their weights."),
@@ -55,7 +56,7 @@ def run(
     started = time.perf_counter()
     counts = {"texts": 0, "tokens": 0, "truncated": 0}
     with open_input(source) as lines, progress("texts") as bar:
-        embedder = Embedder(model, precision=precision, instruction=instruction, max_tokens=max_tokens)
+        embedder = Embedder(model, precision=precision, instruction=instruction, prompt=prompt, max_tokens=max_tokens)
         texts = read_texts(lines, "stdin" if source == "-" else source, field)
         task = bar.add_task("embedding", total=_count(Path(source)))
 

@@ -8,6 +8,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import closing, suppress
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +19,7 @@ from beige.index.connection import connect
 from beige.index.database import Change, Reading
 from beige.index.expression import parse
 from beige.index.sqlite_store import CACHE, DATABASE, SqliteStore
+from beige.index.store import Entry
 from tests.index import writing
 from tests.index.samples import QUERIES, PlainStore, check_equal, entry, manifest, top
 from tests.index.test_kill import start
@@ -107,6 +109,18 @@ def test_a_closed_store_says_so(folder: Path) -> None:
     store.close()
     with pytest.raises(StoreError, match="is closed"):
         store.count()
+
+
+def test_a_document_comes_back_whole(folder: Path) -> None:
+    entries = [entry("b/\udcff.md", 1, chunks=3), entry("a.md", 2, chunks=2), entry("empty", 3, chunks=0)]
+    entries.append(Entry(replace(entries[1].document, source="note", given=True, expires=4e9), entries[1].vectors))
+    with SqliteStore.create(folder, manifest()) as store:
+        store.upsert(entries)
+        for one in entries:
+            assert store.document(one.document.source) == one.document
+        store.expire(["a.md"], 1.0)
+        assert store.document("a.md") is None
+        assert store.document("nowhere") is None
 
 
 def test_a_replaced_index_is_noticed(folder: Path, tmp_path: Path) -> None:

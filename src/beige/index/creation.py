@@ -1,12 +1,15 @@
 """How an index comes to be: as a whole, or not at all."""
 
+import os
 from pathlib import Path
 
+from beige.analyser import Analyser
 from beige.index import schema
 from beige.index.cache_file import sync_folder
 from beige.index.connection import PAGE, connect
 from beige.index.database import Writing
 from beige.index.manifest import Manifest
+from beige.index.plan import Plan
 
 
 def create(database: Path, manifest: Manifest) -> None:
@@ -33,3 +36,30 @@ def create(database: Path, manifest: Manifest) -> None:
     made.replace(database)
     sync_folder(database.parent)
     sync_folder(database.parent.parent)
+
+
+def manifest_of(plan: Plan, language: str, folder: Path) -> Manifest:
+    """The manifest of a new index.
+
+    Args:
+        plan: its models and legs.
+        language: of the words that BM25 stems.
+        folder: of the index.
+
+    Raises:
+        UsageError: there is no stemmer for the language.
+    """
+    from beige.documents.splitter import CHUNK_TOKENS
+
+    return Manifest(
+        encoders=plan.encoders,
+        legs=plan.legs,
+        chunk_tokens=min(CHUNK_TOKENS, *(embedder.checkpoint.max_tokens for embedder in plan.embedders)),
+        analyser=Analyser(language).name,
+        base=_base(folder),
+    )
+
+
+def _base(folder: Path) -> str:
+    here, index = Path.cwd(), Path(os.path.realpath(folder))
+    return os.path.relpath(here, index) if index.is_relative_to(here) else str(here)

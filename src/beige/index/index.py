@@ -7,10 +7,9 @@ become vectors the pipeline's, how a query becomes hits `beige.search`'s.
 import os
 import threading
 import time
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from functools import cached_property
 from itertools import chain
 from pathlib import Path
@@ -21,8 +20,8 @@ from beige.documents.chunk import Failure
 from beige.documents.text import Text
 from beige.environment import default_index
 from beige.errors import StoreError, UsageError
+from beige.index.creation import manifest_of
 from beige.index.encoders import Encoders, load
-from beige.index.generations import generations
 from beige.index.lease import lease
 from beige.index.manifest import Manifest, Storage
 from beige.index.plan import Plan, agree
@@ -30,6 +29,7 @@ from beige.index.removal import remove
 from beige.index.replacement import replacement
 from beige.index.report import Change, Report
 from beige.index.sqlite_store import DATABASE, SqliteStore
+from beige.index.status import Status, status
 from beige.models.layout import TOKENIZER
 
 if TYPE_CHECKING:
@@ -39,32 +39,6 @@ if TYPE_CHECKING:
 Answer = TypeVar("Answer")
 
 Models: TypeAlias = "Embedder | str | Sequence[Embedder | str] | None"
-
-
-@dataclass(frozen=True, slots=True)
-class Status:
-    """What an index holds, and how its files are.
-
-    Attributes:
-        path: its folder.
-        documents: how many.
-        chunks: how many they have.
-        bytes: of its files on disk.
-        changed: when it last changed, ISO 8601 in UTC.
-        caches: by leg, "current", "behind", "missing" or "damaged"; all but the first cost searches time, nothing else.
-        manifest: what it says of itself.
-        generations: models of those that do not serve: of the "previous" one, which is kept, and of the "next" one,
-            which is being made.
-    """
-
-    path: str
-    documents: int
-    chunks: int
-    bytes: int
-    changed: str
-    caches: Mapping[str, str]
-    manifest: Manifest
-    generations: Mapping[str, str]
 
 
 class Index:
@@ -510,19 +484,7 @@ class Index:
 
     def status(self) -> Status:
         """What it holds, and how its files are."""
-        files = [path.stat() for path in self.path.iterdir() if path.is_file()]
-        changed = max(path.stat().st_mtime for path in self.path.glob(f"{DATABASE}*") if not path.name.endswith("-shm"))
-        documents, chunks = self.count()
-        return Status(
-            path=str(self.path),
-            documents=documents,
-            chunks=chunks,
-            bytes=sum(file.st_size for file in files),
-            changed=datetime.fromtimestamp(changed, UTC).isoformat(timespec="seconds"),
-            caches=self.store.caches(),
-            manifest=self.manifest,
-            generations=generations(self.path),
-        )
+        return status(self.path, self.store)
 
     def close(self) -> None:
         """Let go of its files; the embedder stays usable."""
@@ -535,33 +497,6 @@ class Index:
 
     def __exit__(self, *_: object) -> None:
         self.close()
-
-
-def manifest_of(plan: Plan, language: str, folder: Path) -> Manifest:
-    """The manifest of a new index.
-
-    Args:
-        plan: its models and legs.
-        language: of the words that BM25 stems.
-        folder: of the index.
-
-    Raises:
-        UsageError: there is no stemmer for the language.
-    """
-    from beige.documents.splitter import CHUNK_TOKENS
-
-    return Manifest(
-        encoders=plan.encoders,
-        legs=plan.legs,
-        chunk_tokens=min(CHUNK_TOKENS, *(embedder.checkpoint.max_tokens for embedder in plan.embedders)),
-        analyser=Analyser(language).name,
-        base=_base(folder),
-    )
-
-
-def _base(folder: Path) -> str:
-    here, index = Path.cwd(), Path(os.path.realpath(folder))
-    return os.path.relpath(here, index) if index.is_relative_to(here) else str(here)
 
 
 def manifest_at(path: str | Path | None) -> Manifest | None:

@@ -1,4 +1,4 @@
-"""Where a run's documents come from: files beneath paths, or texts that were given."""
+"""Where a run's documents come from: files beneath paths, texts that were given, or another store."""
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -16,6 +16,7 @@ from beige.errors import InputError
 from beige.index.files import Files, Step, step
 from beige.index.lease import Lease
 from beige.index.report import Change
+from beige.index.sqlite_store import SqliteStore
 from beige.index.store import Store, Stored
 
 Tell = Callable[[Change], None]
@@ -132,7 +133,7 @@ class FromTexts:
 
 
 class FromStore:
-    """The documents of another store: what is not stored as it is there, and the removal of what is not there.
+    """The documents of an embedded store: what is not stored as it is there, and the removal of what is not there.
 
     Args:
         source: whose documents are wanted.
@@ -140,7 +141,7 @@ class FromStore:
         again: whether this was done before, so that what is unchanged has been told.
     """
 
-    def __init__(self, source: Store, store: Store, *, again: bool = False) -> None:
+    def __init__(self, source: SqliteStore, store: Store, *, again: bool = False) -> None:
         self._source = source
         self._store = store
         self._again = again

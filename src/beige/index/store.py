@@ -152,9 +152,6 @@ class Store(Protocol):
     def stored(self, sources: Sequence[str]) -> Mapping[str, Stored]:
         """Those of these documents that are stored, by source."""
 
-    def document(self, source: str) -> Document | None:
-        """A document with its chunks, as it was stored; None where it is not."""
-
     def scan(self) -> Iterator[Passage]:
         """Every stored chunk once, in an order that is the store's; what is stored meanwhile may be among them."""
 

@@ -1,0 +1,53 @@
+"""What an index holds, and how its files are."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from beige.index.generations import generations
+from beige.index.manifest import Manifest
+from beige.index.sqlite_store import DATABASE, SqliteStore
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """What an index holds, and how its files are.
+
+    Attributes:
+        path: its folder.
+        documents: how many.
+        chunks: how many they have.
+        bytes: of its files on disk.
+        changed: when it last changed, ISO 8601 in UTC.
+        caches: by leg, "current", "behind", "missing" or "damaged"; all but the first cost searches time, nothing else.
+        manifest: what it says of itself.
+        generations: models of those that do not serve: of the "previous" one, which is kept, and of the "next" one,
+            which is being made.
+    """
+
+    path: str
+    documents: int
+    chunks: int
+    bytes: int
+    changed: str
+    caches: Mapping[str, str]
+    manifest: Manifest
+    generations: Mapping[str, str]
+
+
+def status(folder: Path, store: SqliteStore) -> Status:
+    """The state of the index in a folder, whose store is open."""
+    files = [path.stat() for path in folder.iterdir() if path.is_file()]
+    changed = max(path.stat().st_mtime for path in folder.glob(f"{DATABASE}*") if not path.name.endswith("-shm"))
+    documents, chunks = store.count()
+    return Status(
+        path=str(folder),
+        documents=documents,
+        chunks=chunks,
+        bytes=sum(file.st_size for file in files),
+        changed=datetime.fromtimestamp(changed, UTC).isoformat(timespec="seconds"),
+        caches=store.caches(),
+        manifest=store.manifest,
+        generations=generations(folder),
+    )

@@ -31,6 +31,7 @@ EXAMPLES = {
     "restore": "beige restore backups/today.tar --index restored",
     "doctor": "beige doctor",
     "bench": "beige bench --precision fp32",
+    "tune": "beige tune --queries queries.jsonl --qrels qrels.tsv",
     "evaluate": "beige evaluate scifact/ --system bm25 --system bge-small-en-v1.5 --output report/",
 }
 """Each command with an example, in the order that help shows; its module of `beige.cli` has the same name, with the

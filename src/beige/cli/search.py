@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from beige.index.filter import Filter
     from beige.search import Hit
 
+NO_RERANKER = "none"
+
 
 def run(
     query: str = typer.Argument(metavar="QUERY", help="A question, or some words."),
@@ -22,7 +24,9 @@ def run(
     legs: str | None = typer.Option(
         None, help="What to search, of the index's legs: dense (by meaning), bm25 (by words), ... Without it all."
     ),
-    fusion: str = typer.Option("convex", help="How the legs' scores become one: convex, or reciprocal (of ranks)."),
+    fusion: str | None = typer.Option(
+        None, help="How the legs' scores become one: convex (the default), or reciprocal (of ranks)."
+    ),
     weights: str | None = typer.Option(
         None, metavar="LEG=WEIGHT,...", help="What legs weigh in the fusion, in place of its own: dense=0.6,bm25=0.4."
     ),
@@ -30,7 +34,9 @@ def run(
     multi_within: str | None = typer.Option(
         None, metavar="TIME", help="Compute the candidates' token vectors where the index has none, for so long: 300ms."
     ),
-    rerank: str | None = typer.Option(None, metavar="MODEL", help="A reranker that reads the best candidates."),
+    rerank: str | None = typer.Option(
+        None, metavar="MODEL", help="A reranker that reads the best candidates; none, where the index was tuned to one."
+    ),
     rerank_depth: int = typer.Option(50, metavar="N", help="How many it reads, from 1 to 1000."),
     rerank_within: str | None = typer.Option(
         None, metavar="TIME", help="The time that it has: 300ms, 2s. What it did not read follows.  [default: no limit]"
@@ -65,7 +71,7 @@ def run(
     query = query.encode("utf-8", "surrogateescape").decode("utf-8", "replace")  # an argument is any bytes
     if rerank is None and rerank_within is not None:
         raise UsageError("--rerank-within needs a reranker: add --rerank bge-reranker-v2-m3")
-    if rerank is not None and rerank_depth < 1:
+    if rerank_depth < 1:
         raise UsageError(f"--rerank-depth must be 1 or more, not {rerank_depth}")
     request = Request(
         query,
@@ -75,7 +81,7 @@ def run(
         None if weights is None else _weights(weights),
         rescore=rescore,
         multi_within=None if multi_within is None else seconds("--multi-within", multi_within),
-        rerank=rerank_depth if rerank is not None else None,
+        rerank=None if rerank is None else 0 if rerank == NO_RERANKER else rerank_depth,
         rerank_within=None if rerank_within is None else seconds("--rerank-within", rerank_within),
         diversity=diversity,
         join=join,
@@ -85,10 +91,13 @@ def run(
         filter=where,
     )
     with Index.open(index) as opened:
-        reranker = None
-        if rerank is not None:
+        reranker, tuned = None, opened.manifest.choice
+        if rerank is None and tuned is not None and request.open:
+            rerank = tuned.rerank
+        if rerank not in (None, NO_RERANKER):
             from beige.reranker import Reranker
 
+            assert rerank is not None
             reranker = Reranker(rerank)
         request = replace(request, filter=_filter_from_here(where, opened))
         with Searcher(opened, reranker=reranker) as searcher:

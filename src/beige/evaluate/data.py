@@ -7,7 +7,7 @@ a document that the corpus lacks, is kept and counted in `Retrieval.remarks`: no
 import csv
 import json
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -196,6 +196,33 @@ def read_rows(path: Path, full: bool = False) -> Iterator[tuple[str, dict[str, A
         raise InputError(f"{path} is empty")
 
 
+def read_grades(path: Path, queries: Collection[str]) -> Iterator[tuple[str, str, int, str]]:
+    """Query id, document id, grade and place of each tab-separated line, below a header or not.
+
+    Raises:
+        InputError: a line cannot be read, names an unknown query, or judges again what was judged before.
+    """
+    seen: set[tuple[str, str]] = set()
+    for position, (line, where) in enumerate(_numbered(path)):
+        fields = line.split("\t")
+        if len(fields) != 3:
+            raise InputError(
+                f"{where}: {len(fields)} tab-separated fields where query id, document id, grade are expected"
+            )
+        query, document, mark = (field.strip() for field in fields)
+        grade = _whole(mark)
+        if grade is None:
+            if position == 0:
+                continue  # the header
+            raise InputError(f"{where}: the grade {mark!r} is no whole number")
+        if query not in queries:
+            raise InputError(f"{where}: no query has the id {query!r}")
+        if (query, document) in seen:
+            raise InputError(f"{where}: query {query!r} and document {document!r} were judged on an earlier line")
+        seen.add((query, document))
+        yield query, document, grade, where
+
+
 def _documents(folder: Path) -> dict[str, Record]:
     return {
         key: Record(_text(row, "title", where, needed=False), _text(row, "text", where))
@@ -252,26 +279,10 @@ def _grades(
     """Every judgement of a file, and the documents that are not in the corpus, each with its line."""
     judgements: dict[str, dict[str, int]] = {}
     unknown: list[str] = []
-    for position, (line, where) in enumerate(_numbered(path)):
-        fields = line.split("\t")
-        if len(fields) != 3:
-            raise InputError(
-                f"{where}: {len(fields)} tab-separated fields where query id, document id, grade are expected"
-            )
-        query, document, mark = (field.strip() for field in fields)
-        grade = _whole(mark)
-        if grade is None:
-            if position == 0:
-                continue  # the header
-            raise InputError(f"{where}: the grade {mark!r} is no whole number")
-        if query not in queries:
-            raise InputError(f"{where}: no query has the id {query!r}")
-        grades = judgements.setdefault(query, {})
-        if document in grades:
-            raise InputError(f"{where}: query {query!r} and document {document!r} were judged on an earlier line")
+    for query, document, grade, where in read_grades(path, queries):
+        judgements.setdefault(query, {})[document] = grade
         if document not in documents:
             unknown.append(f"{document!r} ({where})")
-        grades[document] = grade
     return judgements, unknown
 
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from beige.documents.chunk import Chunk
 from beige.errors import InputError
-from beige.evaluate.data import Record, Retrieval, read_rows
+from beige.evaluate.data import Record, Retrieval, read_grades, read_rows
 
 if TYPE_CHECKING:
     from beige.index import Index
@@ -18,24 +18,25 @@ def of_index(index: "Index", queries: Path, qrels: Path | None = None) -> Retrie
     Args:
         index: open.
         queries: lines `{"_id", "text", "relevant"}`, where `relevant` is a list of sources, or an object of grades by
-            source. A source may be shortened to the end of its path as long as one source alone ends so.
-        qrels: tab-separated rows query id, source, whole grade, in place of what the lines say of `relevant`; a first
-            row whose grade is no number is a header.
+            source. A source may be shortened to the end of its path, or of a record to its name, as long as one source
+            alone ends so.
+        qrels: lines of query id, source and grade, tab-separated, in place of `relevant`; queries that it does not name
+            are left out.
 
     Raises:
         InputError: a line cannot be read, a source is not in the index or ambiguous, or nothing is relevant.
     """
     passages = {f"{passage.source}#{passage.position}": passage for passage in index.store.scan()}
     known = {passage.source for passage in passages.values()}
-    texts: dict[str, str] = {}
-    judgements: dict[str, dict[str, int]] = {}
-    grades_of = None if qrels is None else _grades(qrels)
-    for key, row, where in read_rows(queries, full=True):
-        if grades_of is not None and key not in grades_of:
-            continue  # not judged
-        texts[key] = row["text"]
-        relevant = _relevant(row, where) if grades_of is None else grades_of[key]
-        judgements[key] = {_source(name, known, where): grade for name, grade in relevant.items()}
+    rows = list(read_rows(queries, full=True))
+    if qrels is None:
+        given = [(key, name, grade, where) for key, row, where in rows for name, grade in _relevant(row, where).items()]
+    else:
+        given = list(read_grades(qrels, {key for key, _, _ in rows}))
+    judgements: dict[str, dict[str, int]] = {} if qrels else {key: {} for key, _, _ in rows}
+    for key, name, grade, where in given:
+        judgements.setdefault(key, {})[_source(name, known, where)] = grade
+    texts = {key: row["text"] for key, row, _ in rows if key in judgements}
     if not any(grade > 0 for grades in judgements.values() for grade in grades.values()):
         raise InputError(f"{queries}: no source is relevant to any query")
     barren = sum(not any(grade > 0 for grade in grades.values()) for grades in judgements.values())
@@ -47,24 +48,6 @@ def of_index(index: "Index", queries: Path, qrels: Path | None = None) -> Retrie
         remarks=(f"{barren} of {len(judgements)} queries have no relevant document and score 0",) if barren else (),
         sources={key: passage.source for key, passage in passages.items()},
     )
-
-
-def _grades(path: Path) -> dict[str, dict[str, int]]:
-    found: dict[str, dict[str, int]] = {}
-    try:
-        lines = path.read_text("utf-8-sig").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{path} cannot be read: {error}") from error
-    for number, line in enumerate(lines, 1):
-        cells = line.split("\t")
-        if not line.strip() or (number == 1 and not cells[-1].strip().lstrip("-").isdigit()):
-            continue
-        try:
-            query, source, grade = cells
-            found.setdefault(query, {})[source] = int(grade)
-        except ValueError as error:
-            raise InputError(f"{path}, line {number}: query, source and whole grade are expected, with tabs") from error
-    return found
 
 
 def _relevant(row: Mapping[str, Any], where: str) -> dict[str, int]:
@@ -79,7 +62,7 @@ def _relevant(row: Mapping[str, Any], where: str) -> dict[str, int]:
 def _source(name: str, known: set[str], where: str) -> str:
     if name in known:
         return name
-    ends = [source for source in known if source.endswith("/" + name)]
+    ends = [source for source in known if source.endswith(("/" + name, "#" + name))]
     if len(ends) == 1:
         return ends[0]
     if ends:

@@ -23,7 +23,7 @@ from beige.errors import StoreError, UsageError
 from beige.index.creation import manifest_of
 from beige.index.encoders import Encoders, load
 from beige.index.lease import lease
-from beige.index.manifest import Manifest, Storage
+from beige.index.manifest import Calibration, Choice, Manifest, Storage
 from beige.index.plan import Plan, agree
 from beige.index.removal import remove
 from beige.index.replacement import replacement
@@ -332,6 +332,26 @@ class Index:
         self.store.reload_manifest()
         report.notices += store.notices
         return report
+
+    def prefer(self, choice: Choice | None, calibration: Calibration | None = None) -> None:
+        """Have searches go another way unless they say otherwise, as `beige tune` found.
+
+        Args:
+            choice: how; None leaves it as it is.
+            calibration: by which relevance follows from these legs; it takes the place of the one for the same legs.
+
+        Raises:
+            LockedError: another process writes to the index.
+        """
+        others = [
+            one for one in self.manifest.calibration if calibration and set(one.weights) != set(calibration.weights)
+        ]
+        changes: dict[str, object] = {} if choice is None else {"choice": choice}
+        if calibration is not None:
+            changes["calibration"] = (*others, calibration)
+        with SqliteStore.open(self.path, write=True) as store:
+            store.update_manifest(**changes)
+        self.store.reload_manifest()
 
     def keep_as(self, storage: str) -> None:
         """Have the caches of the dense legs keep vectors otherwise; nothing is embedded again.

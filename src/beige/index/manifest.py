@@ -92,6 +92,27 @@ class Calibration:
 
 
 @dataclass(frozen=True, slots=True)
+class Choice:
+    """A way of searching that an index was tuned to.
+
+    Attributes:
+        legs: that are searched.
+        fusion: how they become one score.
+        weights: of the legs in it; none for its own.
+        depth: candidates of each leg.
+        rerank: the reranker's model; None for none.
+        read: candidates that it reads.
+    """
+
+    legs: tuple[str, ...]
+    fusion: str = "convex"
+    weights: Mapping[str, float] = field(default_factory=dict)
+    depth: int = 100
+    rerank: str | None = None
+    read: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Manifest:
     """An index's own description, kept as rows of its database.
 
@@ -105,6 +126,7 @@ class Manifest:
             so that both can be moved together, else absolute.
         created: when, ISO 8601 in UTC.
         calibration: how relevance follows from the legs, one a set of legs; none until judgements were fitted.
+        choice: how the index is searched unless a search says otherwise; None until it was tuned.
     """
 
     encoders: tuple[Encoder, ...]
@@ -115,6 +137,7 @@ class Manifest:
     base: str = ".."
     created: str = field(default_factory=lambda: datetime.now(UTC).isoformat(timespec="seconds"))
     calibration: tuple[Calibration, ...] = ()
+    choice: Choice | None = None
 
     def __post_init__(self) -> None:
         models = [encoder.model for encoder in self.encoders]
@@ -186,6 +209,7 @@ class Manifest:
         """Each value as JSON, by name."""
         rows = {attribute.name: getattr(self, attribute.name) for attribute in fields(self)}
         rows |= {name: [asdict(one) for one in rows[name]] for name in ("encoders", "legs", "calibration")}
+        rows["choice"] = self.choice and asdict(self.choice)
         return {name: json.dumps(value) for name, value in rows.items()}
 
     @classmethod
@@ -200,6 +224,8 @@ class Manifest:
             values["encoders"] = tuple(Encoder(**encoder) for encoder in values["encoders"])
             values["legs"] = tuple(Leg(**leg) for leg in values["legs"])
             values["calibration"] = tuple(Calibration(**fitted) for fitted in values.get("calibration", ()))
+            if choice := values.get("choice"):
+                values["choice"] = Choice(**{**choice, "legs": tuple(choice["legs"])})
             return cls(**values)
         except (TypeError, ValueError, KeyError) as error:
             raise StoreError(

@@ -2,15 +2,19 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any, Self, TypedDict
 
 from beige.errors import UsageError
 from beige.index.expression import parse
 from beige.index.filter import Filter, checked
+from beige.index.manifest import Choice
 
 DEPTH = 100
-"""Candidates of each leg; more where more hits are asked for."""
+"""Candidates of each leg unless told otherwise; more where more hits are asked for."""
+
+FUSION = "convex"
+"""How legs are fused unless told otherwise."""
 
 MOST = 1000
 """Hits that can be asked for: a search is no export."""
@@ -23,8 +27,9 @@ class Options(TypedDict, total=False):
     """What a search can be told besides the query and the limit; `Request` says what each means."""
 
     legs: Sequence[str] | None
-    fusion: str
+    fusion: str | None
     weights: Mapping[str, float] | None
+    depth: int | None
     rescore: int
     multi_within: float | None
     rerank: int | None
@@ -44,9 +49,13 @@ class Request:
     Attributes:
         query: a question or some words.
         limit: the most hits, from 1 to 1000.
-        legs: what to search, of the index's legs; None for all of them. Only the models of these are loaded.
-        fusion: how several legs become one score, one of `fusion.FUSIONS`, which checks it and the weights.
-        weights: of the legs in the fusion, in place of its own.
+        legs: what to search, of the index's legs; None for those that it was tuned to, else all. Only their models are
+            loaded.
+        fusion: how several legs become one score, one of `fusion.FUSIONS`, which checks it and the weights; None for
+            what the index was tuned to, else "convex".
+        weights: of the legs in the fusion, in place of its own; None for what the index was tuned to.
+        depth: candidates of each leg, up to 1000, and at least the limit; None for what the index was tuned to, else
+            100.
         rescore: how many of the best fused candidates a leg of token vectors ("multi") scores, from 1 to 1000.
         multi_within: seconds that may be spent on computing the candidates' token vectors where the index has no such
             leg; those that the time does not suffice for count as the last. None for never.
@@ -68,8 +77,9 @@ class Request:
     query: str
     limit: int = 10
     legs: Sequence[str] | None = None
-    fusion: str = "convex"
+    fusion: str | None = None
     weights: Mapping[str, float] | None = None
+    depth: int | None = None
     rescore: int = 50
     multi_within: float | None = None
     rerank: int | None = None
@@ -88,6 +98,8 @@ class Request:
             raise UsageError(f"the limit must be from 1 to {MOST}, not {self.limit}")
         if self.legs is not None and not self.legs:
             raise UsageError("no leg to search: name one, or leave it open for all that the index has")
+        if self.depth is not None and not 1 <= self.depth <= MOST:
+            raise UsageError(f"a leg gives from 1 to {MOST} candidates, not {self.depth}")
         if not 1 <= self.rescore <= MOST:
             raise UsageError(f"from 1 to {MOST} candidates can be rescored, not {self.rescore}")
         if self.multi_within is not None and not self.multi_within > 0:
@@ -101,6 +113,29 @@ class Request:
                 raise UsageError(f"{name} must be from 0 to 1, not {getattr(self, name)}")
         if self.filter is not None:
             checked(parse(self.filter) if isinstance(self.filter, str) else self.filter)
+
+    @property
+    def open(self) -> bool:
+        """Whether it leaves open how the legs are searched."""
+        return self.legs is None and self.fusion is None and self.weights is None
+
+    def completed(self, choice: Choice | None, reranks: bool) -> Self:
+        """This request with what it leaves open: as the index was tuned, where it says nothing of legs and weights.
+
+        Args:
+            choice: what the index was tuned to.
+            reranks: whether there is a reranker.
+        """
+        if choice is None or not self.open:
+            return replace(self, fusion=self.fusion or FUSION, depth=self.depth or DEPTH)
+        return replace(
+            self,
+            legs=choice.legs,
+            fusion=choice.fusion,
+            weights=choice.weights or None,
+            depth=self.depth or choice.depth,
+            rerank=choice.read if self.rerank is None and choice.rerank and reranks else self.rerank,
+        )
 
     @classmethod
     def of(cls, query: str, limit: int, options: Mapping[str, Any]) -> Self:

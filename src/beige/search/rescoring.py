@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from beige.scores import multi_score
 from beige.search.fusion import Evidence, fuse
-from beige.search.request import Request
+from beige.search.request import FUSION, Request
 from beige.values import Floats
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ def standing(request: Request, evidence: Mapping[str, Evidence]) -> Floats:
     weights = {leg: weight for leg, weight in (request.weights or {}).items() if leg in evidence}
     if len(weights) == len(evidence) and not any(weights.values()):
         weights = {}  # token vectors alone are to decide, but not which candidates there are
-    return fuse(request.fusion, evidence, weights)
+    return fuse(request.fusion or FUSION, evidence, weights)
 
 
 def best(scores: Floats, count: int) -> NDArray[np.bool_]:

@@ -122,7 +122,7 @@ class Retrieval:
 
         The models and the words go at the same time: in a new process one loads its stemmer while others load models.
         """
-        depth = max(request.limit, DEPTH)
+        depth = max(request.limit, request.depth or DEPTH)
         legs = self._legs(request)
         first, *others = dict.fromkeys(leg.encoder for leg in legs)
         groups = {model: [leg for leg in legs if leg.encoder == model] for model in (first, *others)}

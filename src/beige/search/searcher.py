@@ -20,7 +20,7 @@ from beige.search.folding import Bundle, fold
 from beige.search.fusion import fuse
 from beige.search.hit import Hit, LegScore, Reranked, Results
 from beige.search.relevance import Relevance, relevance
-from beige.search.request import DEPTH, READ, Options, Request
+from beige.search.request import DEPTH, FUSION, READ, Options, Request
 from beige.search.reranking import Reads, read_in_time
 from beige.search.retrieval import Candidates, Retrieval
 from beige.values import Floats
@@ -112,9 +112,10 @@ class Searcher:
 
     def _run(self, request: Request) -> Results:
         self._follow()
+        request = request.completed(self._index.manifest.choice, reranks=self._reranker is not None)
         depth = self._depth(request)
         found = self._retrieval.candidates(request)
-        scores = fuse(request.fusion, found.evidence, request.weights)
+        scores = fuse(request.fusion or FUSION, found.evidence, request.weights)
         chances = self._chances(request, found)
         enough = chances >= request.min_relevance if request.min_relevance else np.ones(len(found.ids), bool)
         folds = request.join or request.group

@@ -80,10 +80,9 @@ def test_ties_break_by_source(index: Index) -> None:
                 assert found == [f"same-{number}.txt" for number in range(limit)]
 
 
-def test_a_hit_of_one_leg_has_its_score_in_the_other(index: Index, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("beige.search.retrieval.DEPTH", 3)
+def test_a_hit_of_one_leg_has_its_score_in_the_other(index: Index) -> None:
     with Searcher(index) as searcher:
-        hits = searcher.search("stone river", 3)
+        hits = searcher.search("stone river", 3, depth=3)
         everything = {hit.source: hit for hit in searcher.search("stone river", 1000)}
     assert any(None in (hit.legs["dense"].rank, hit.legs["bm25"].rank) for hit in hits)
     for hit in hits:

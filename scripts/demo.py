@@ -18,6 +18,11 @@ BEIGE = Path(sys.executable).with_name("beige")
 MODEL = "bge-small-en-v1.5"
 LARGEST = 100_000  # bytes: a change log of years would be half of the collection
 
+CURL = (
+    "curl localhost:8000/v1/embeddings -H 'Content-Type: application/json' "
+    f"""-d '{{"model": "{MODEL}", "input": "a question"}}'"""
+)
+
 QUERIES = (
     ("a question", "How do I read the text of a PDF page?"),
     ("a name, as it stands in the text", "BEIGE_OFFLINE"),
@@ -62,6 +67,9 @@ def main() -> int:
         ["index", "FOLDER", "--index", "FOLDER/.beige"],
     ):
         print(f"  {spell(line)}")
+    print("\nor serve the model to your OpenAI, Cohere and other clients (pip install 'beige[serve]'):\n")
+    print(f"  {spell(['serve'])}")
+    print(f"  {CURL}")
     if not options.docs:
         print("\nor search your own documents this way: make demo DOCS=folder")
     return 0

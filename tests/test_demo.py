@@ -39,6 +39,7 @@ def test_shows_the_commands_and_what_they_find(bge_small, documents):
     assert places == sorted(places)
     assert "wings.md" in said[places[2] :].split("Now type")[0].partition("bread.txt")[0]
     assert "Now type" in said
+    assert said.index("beige serve") < said.index("curl localhost:8000/v1/embeddings")
     again = _demo("--docs", documents, "--query", "dough", BEIGE_HOME=home, BEIGE_OFFLINE="1")
     assert "2 unchanged" in again.stdout + again.stderr
 

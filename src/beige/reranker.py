@@ -144,8 +144,13 @@ class Reranker:
         order = np.argsort(-deciding, kind="stable")[:limit]
         return [Ranked(int(place), float(deciding[place]), truncated[place]) for place in order]
 
-    def tokenize(self, query: str, passages: Sequence[str]) -> list[Tokens]:
+    def tokenize(self, query: str, passages: Sequence[str], most: int | None = None) -> list[Tokens]:
         """What the model reads of the pairs, for callers that pack batches by themselves; see `score_batch`.
+
+        Args:
+            query: one question.
+            passages: any number of texts.
+            most: tokens of a passage beyond which it is cut in any case.
 
         Raises:
             InputError: an input is no string, or the query leaves no room for a passage.
@@ -155,7 +160,7 @@ class Reranker:
         for place, passage in enumerate(passages):
             if not isinstance(passage, str):
                 raise InputError(f"passage {place} (counted from 0) is of type {type(passage).__name__}, not a string")
-        return list(self._pairs.encode(query, passages))
+        return list(self._pairs.encode(query, passages, most))
 
     def score_batch(self, pairs: Sequence[Tokens]) -> list[float | NotFiniteError]:
         """Score what `tokenize` gave, of one query or of several, as the one batch that it is.

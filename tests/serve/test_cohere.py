@@ -68,6 +68,13 @@ def test_rerank_of_the_first_version(folders, url, scores):
     assert [one.document.text for one in given.results] == [PASSAGES[place] for place in np.argsort(-scores)]
 
 
+def test_passages_may_be_cut_earlier(client, scores):
+    given = client.rerank(model="tiny-reranker", query="light", documents=["the speed of light"], max_tokens_per_doc=3)
+    cut = client.rerank(model="tiny-reranker", query="light", documents=["the speed of"])
+    assert given.results[0].relevance_score == pytest.approx(cut.results[0].relevance_score, abs=1e-5)
+    assert abs(given.results[0].relevance_score - scores[0]) > 1e-4
+
+
 def test_jinas_shape(post, scores):
     body = {"model": "tiny-reranker", "query": "light", "documents": PASSAGES, "return_documents": True}
     found = post("/v1/rerank", body).json()

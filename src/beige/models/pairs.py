@@ -54,8 +54,13 @@ class Pairs:
         self._tokenizer = checkpoint.tokenizer()
         self._frame = _frame(checkpoint, self._tokenizer)
 
-    def encode(self, query: str, passages: Sequence[str]) -> Iterator[Tokens]:
+    def encode(self, query: str, passages: Sequence[str], most: int | None = None) -> Iterator[Tokens]:
         """One input for each passage; the passage is cut where the whole is longer than the model reads.
+
+        Args:
+            query: one question.
+            passages: any number of texts.
+            most: tokens of a passage beyond which it is cut in any case.
 
         Raises:
             InputError: the query leaves no room for a passage.
@@ -69,6 +74,7 @@ class Pairs:
                 f"the query has {len(asked)} tokens, which leaves no room for a passage: the model reads "
                 f"{self._tokenizer.max_tokens} in all; shorten it"
             )
+        room = room if most is None else min(room, most)
         for first in range(0, len(passages), _TOGETHER):
             part = passages[first : first + _TOGETHER]
             for own in self._tokenizer.bare([frame.passage + passage for passage in part]):

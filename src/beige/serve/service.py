@@ -164,7 +164,9 @@ class Service:
         computed = await self._leased(found, terms, work)
         return Embedded(found.name, computed.results, *_counted(computed))
 
-    async def rerank(self, model: str | None, query: str, passages: Sequence[str], terms: Terms) -> Scored:
+    async def rerank(
+        self, model: str | None, query: str, passages: Sequence[str], terms: Terms, *, most: int | None = None
+    ) -> Scored:
         """Score how well passages answer a query.
 
         Args:
@@ -172,6 +174,7 @@ class Service:
             query: one question.
             passages: any number, up to the server's limit.
             terms: see there.
+            most: tokens of a passage beyond which it is cut in any case.
 
         Raises:
             Refusal: as `embed`.
@@ -182,7 +185,11 @@ class Service:
 
         async def work(runner: Loaded[Any]) -> Computed:
             return await self._run(
-                Score(runner), terms.lane or "query", terms, estimate, lambda: runner.model.tokenize(query, passages)
+                Score(runner),
+                terms.lane or "query",
+                terms,
+                estimate,
+                lambda: runner.model.tokenize(query, passages, most),
             )
 
         computed = await self._leased(found, terms, work)

@@ -100,15 +100,11 @@ async def rerank_first(request: Request, body: RerankRequest) -> Response:
 
 
 async def _ranked(request: Request, body: RerankRequest) -> tuple[Scored, list[dict[str, Any]]]:
-    if body.max_tokens_per_doc is not None:
-        raise Refusal(
-            "invalid",
-            "max_tokens_per_doc is not known here: passages are cut where the model ends",
-            param="max_tokens_per_doc",
-        )
     passages = [document if isinstance(document, str) else document.text for document in body.documents]
     terms = terms_of(request, exact=not body.truncation)
-    done = await unless_gone(request, service_of(request).rerank(body.model, body.query, passages, terms))
+    done = await unless_gone(
+        request, service_of(request).rerank(body.model, body.query, passages, terms, most=body.max_tokens_per_doc)
+    )
     scores = logistic(done.scores).tolist()
     results = [
         {"index": place, "relevance_score": scores[place]}

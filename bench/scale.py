@@ -404,8 +404,8 @@ def report(runs: Sequence[Mapping[str, Any]], scifact: Mapping[str, float]) -> N
             "# Scale",
             described(where),
             f"Synthetic vectors of {DIMENSION} dimensions in clusters, texts of real sentences, {QUERIES} real "
-            f"questions; milliseconds p50 / p95 / p99 without the query's embedding, {DEPTH} candidates a leg; CPU is what the processor "
-            f"spent on it, which is the same on a machine that has other work; while "
+            f"questions; milliseconds p50 / p95 / p99 without the query's embedding, {DEPTH} candidates a leg; CPU is "
+            f"what the processor spent on it, which is the same on a machine that has other work; while "
             f"written: another process replaces {WRITES} chunks a second.",
             targets(
                 [

@@ -27,8 +27,18 @@ INGESTION_SECONDS = 0.05
 QUIET = 2.0
 """While the last query came less than so many seconds ago, ingestion leaves a stream free."""
 
-LEAST = 64
-"""Tokens below which work is not divided among streams that are free."""
+LEAST = 128
+"""Tokens below which work is not divided among streams that are free: small batches cost twice as much a token."""
+
+PAUSE = 0.2
+"""After a batch of queries: the share of its time for which the next waits until as much has come again.
+
+Clients that were just answered ask again at once, one after the other; the first of them alone would make a batch, and
+the others would wait for it.
+"""
+
+LONGEST_PAUSE = 0.01
+"""Seconds."""
 
 _THREADS = 64
 _T = TypeVar("_T")
@@ -101,6 +111,8 @@ class Scheduler:
         self._reading: Counter[Lane] = Counter()  # tokens, estimated, of what is being tokenized
         self._flying: defaultdict[str, Counter[Lane]] = defaultdict(Counter)  # batches by device
         self._last_query = -math.inf
+        self._enough = 0  # queries wait until they are so many tokens, or the pause ends
+        self._pause_end: asyncio.TimerHandle | None = None
         self._open = 0  # requests that were let in and are not answered
         self._closing = False
         self._idle = asyncio.Event()
@@ -242,21 +254,39 @@ class Scheduler:
         runner = kind.runner
         flying = self._flying[runner.device]
         free, most = runner.streams - flying.total(), runner.budget
-        if lane == "ingestion":
+        waiting = self._lanes.waiting(lane)[kind]
+        if lane == "query":
+            if waiting < self._enough:
+                return 0
+        else:
             if self._clock() - self._last_query < QUIET:
                 free = min(free, max(1, runner.streams - 1) - flying[lane])
             most = runner.pace.tokens(INGESTION_SECONDS, most)
         if free < 1:
             return 0
-        return min(most, max(LEAST, math.ceil(self._lanes.waiting(lane)[kind] / free)))
+        return min(most, max(LEAST, math.ceil(waiting / free)))
+
+    def _pause(self, seconds: float, tokens: int) -> None:
+        if self._pause_end is not None:
+            self._pause_end.cancel()
+        self._enough = tokens
+        self._pause_end = asyncio.get_running_loop().call_later(seconds, self._end_pause)
+
+    def _end_pause(self) -> None:
+        self._enough = 0
+        self._pause_end = None
+        self._start()
 
     def _land(self, batch: Batch, items: Sequence[Any], started: float, done: "asyncio.Future[Sequence[Any]]") -> None:
-        """Take a batch's results and start the next before anybody is told."""
+        """Take a batch's results, tell who waits for them, and start what follows."""
         runner: Runner = batch.kind.runner
         self._flying[runner.device][batch.lane] -= 1
         error = done.exception()
         if error is None:
-            runner.pace.add(batch.tokens, self._clock() - started)
+            seconds = self._clock() - started
+            runner.pace.add(batch.tokens, seconds)
+            if batch.lane == "query":
+                self._pause(min(PAUSE * seconds, LONGEST_PAUSE), batch.tokens)
         self._start()
         results = [error] * len(items) if error is not None else done.result()
         for item, result in zip(items, results, strict=True):

@@ -270,3 +270,25 @@ def test_it_says_what_it_is(embedder, tiny_bert):
     assert embedder.device == "cpu"
     assert embedder.checkpoint.path == tiny_bert
     assert len(embedder.fingerprint) == 64
+
+
+def test_token_ids_are_texts(tiny_bert):
+    embedder = Embedder(tiny_bert, precision="fp32", instruction="the query of ")
+    texts = ["light and water", "", "paper " * 300]
+    for role in ("query", "document"):
+        written = embedder.tokenize(texts, role)
+        bare = [embedder._tokenizer.bare([text])[0] for text in texts]
+        framed = [[*embedder._tokenizer.affixes[0], *ids, *embedder._tokenizer.affixes[1]] for ids in bare]
+        for given in (bare, framed, [texts[0], *bare[1:]]):
+            for one, other in zip(embedder.tokenize(given, role), written, strict=True):
+                assert one.ids.tolist() == other.ids.tolist()
+                assert (one.count, one.truncated) == (other.count, other.truncated)
+
+
+def test_a_batch_gives_what_encoding_gives(tiny_bert):
+    embedder = Embedder(tiny_bert, precision="fp32")
+    texts = ["light and water", "", "paper " * 300]
+    found = embedder.encode_batch(embedder.tokenize(texts), "document", ("dense",))
+    for one, other in zip(found, embedder.encode_document(texts), strict=True):
+        assert np.abs(one.dense - other.dense).max() < 1e-5
+        assert (one.tokens, one.truncated) == (other.tokens, other.truncated)

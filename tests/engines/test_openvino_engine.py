@@ -146,6 +146,20 @@ def test_a_vector_that_is_not_finite_names_its_text(sick_engine):
     assert np.isfinite(dense(sick_engine, inputs)).all()
 
 
+def test_one_batch_gives_what_a_run_gives(engine):
+    inputs = texts(20)
+    found = np.stack([raw["dense"] for raw in engine.run_batch(inputs, DENSE)])
+    assert np.abs(found - dense(engine, inputs)).max() < 1e-5
+
+
+def test_in_one_batch_only_the_text_that_is_not_finite_fails(sick_engine):
+    inputs = texts(6)
+    inputs[4] = Tokens(np.array([7, NAN_TOKEN, 8], np.int32), 3, False)
+    found = sick_engine.run_batch(inputs, DENSE)
+    assert [isinstance(raw, NotFiniteError) for raw in found] == [False] * 4 + [True, False]
+    assert all(np.isfinite(raw["dense"]).all() for raw in found if not isinstance(raw, NotFiniteError))
+
+
 def test_the_engine_outlives_the_checkpoint_object(tiny_bert):
     engines = [OpenVINOEngine(open_checkpoint(tiny_bert), Choice("fp32", "asked for")) for _ in range(3)]
     inputs = texts(30)

@@ -1,7 +1,6 @@
-"""Hits as a terminal shows them, and as JSON has them."""
+"""Hits as a terminal shows them."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict
 from pathlib import Path
 from urllib.parse import quote
 
@@ -30,35 +29,6 @@ _CONTROLS = {
     code: " " if chr(code).isspace() else "\ufffd" for code in (*range(32), *range(127, 160)) if chr(code) not in "\t\n"
 }
 """What a document could command a terminal with; one character for each, so that highlights keep their place."""
-
-
-def as_object(hit: Hit, request: Request) -> dict[str, object]:
-    """A hit for JSON; what was not asked for is not there."""
-    said: dict[str, object] = {
-        "score": hit.score,
-        "source": hit.source,
-        "locator": asdict(hit.locator),
-        "text": hit.text,
-        "legs": {leg: _leg(score, request.explain) for leg, score in hit.legs.items()},
-        "relevance": hit.relevance,
-    }
-    if request.explain:
-        said["rank"] = hit.rank
-        said["highlights"] = hit.highlights
-        said["sentences"] = [asdict(sentence) for sentence in hit.sentences]
-    if hit.reranked is not None:
-        said["reranked"] = asdict(hit.reranked)
-    if request.join:
-        said["chunks"] = hit.chunks
-    if request.group:
-        said["others"] = [as_object(other, request) for other in hit.others]
-    return said
-
-
-def _leg(score: LegScore, explain: bool) -> dict[str, object]:
-    said = asdict(score)
-    words = said.pop("words")
-    return said | {"words": words} if explain else said
 
 
 def show_facets(counts: Mapping[str, Mapping[str, int]]) -> None:

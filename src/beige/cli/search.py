@@ -63,10 +63,11 @@ def run(
     as_json: bool = Json,
 ) -> None:
     """Search an index by meaning and by words together; best hits first."""
-    from beige.cli._hits import as_object, show, show_facets
+    from beige.cli._hits import show, show_facets
     from beige.errors import UsageError
     from beige.index import Index
     from beige.search import Request, Searcher
+    from beige.search.wire import as_answer
 
     query = query.encode("utf-8", "surrogateescape").decode("utf-8", "replace")  # an argument is any bytes
     if rerank is None and rerank_within is not None:
@@ -103,20 +104,11 @@ def run(
         with Searcher(opened, reranker=reranker) as searcher:
             found = searcher.run(request)
             counts = {field: searcher.facet(field, request.filter) for field in facets}
-        hits = [_from_here(hit, opened.base) for hit in found.hits]
+        shown = replace(found, hits=tuple(_from_here(hit, opened.base) for hit in found.hits))
     if as_json:
-        said: dict[str, object] = {"query": query, "hits": [as_object(hit, request) for hit in hits]}
-        if reranker is not None:
-            said |= {"read": found.read, "late": found.late}
-        if request.min_relevance:
-            said |= {
-                "irrelevant": found.irrelevant,
-                "best_relevance": found.best_relevance,
-                "nothing_relevant": found.nothing_relevant,
-            }
-        emit(said | ({"facets": counts} if counts else {}))
+        emit(as_answer(shown, request, counts))
     else:
-        show(replace(found, hits=tuple(hits)), request)
+        show(shown, request)
         show_facets(counts)
     if found.late:
         print(

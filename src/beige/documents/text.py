@@ -40,12 +40,21 @@ class Text:
 
     def __post_init__(self) -> None:
         _check_kinds(self.source, self.text, self.title, self.fields)
-        if not self.source.strip():
-            raise InputError("a text needs a name: give it a source that is not empty")
-        if storable(self.source) != self.source or _CONTROL.search(self.source):
-            raise InputError(f"the source {self.source!r} has characters that no name can have")
+        check_name(self.source)
         if self.media not in MEDIA:
             raise InputError(f"{self.source} cannot be of the media {self.media!r}: choose {', '.join(MEDIA)}")
+
+
+def check_name(source: str) -> None:
+    """Refuse what cannot name a document.
+
+    Raises:
+        InputError: the name is empty, or has characters that no name can have.
+    """
+    if not source.strip():
+        raise InputError("a text needs a name: give it a source that is not empty")
+    if storable(source) != source or _CONTROL.search(source):
+        raise InputError(f"the source {source!r} has characters that no name can have")
 
 
 def _check_kinds(source: object, text: object, title: object, fields: object) -> None:

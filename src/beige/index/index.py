@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Self, TypeAlias, TypeVar, cast, get_args
 from beige.analyser import AUTO, Analyser, language_of
 from beige.documents.chunk import Failure
 from beige.documents.text import Text
+from beige.documents.upload import Upload
 from beige.environment import default_index
 from beige.errors import StoreError, UsageError
 from beige.index.creation import manifest_of
@@ -206,18 +207,19 @@ class Index:
 
     def add(
         self,
-        *what: str | Path | Text | Iterable[Text | Failure],
+        *what: str | Path | Text | Upload | Iterable[Text | Failure],
         ttl: str | float | timedelta | None = None,
         tell: Callable[[Change], None] | None = None,
     ) -> Report:
         """Bring the index up to date with the files at and beneath paths, and with texts that have names.
 
         Unchanged files are not read again, changed ones replaced, those that vanished from beneath the paths removed;
-        a file that cannot be read keeps its last version. A text replaces what has its name; no run over paths removes
-        it. What was told is durable, also if this is interrupted.
+        a file that cannot be read keeps its last version. A text or an upload replaces what has its name; no run over
+        paths removes it. What was told is durable, also if this is interrupted.
 
         Args:
-            what: files and folders; texts, or iterables of them, which are taken as they are needed.
+            what: files and folders; files with names (`Upload`); texts, or iterables of them, which are taken as they
+                are needed.
             ttl: how long all these documents are found, from now on: seconds, a `timedelta`, "30d" (s, m, h, d, w) or
                 "never". Without it each keeps the time that it has, and a new one has none.
             tell: called with each change once it is durable, from one thread at a time.
@@ -228,16 +230,19 @@ class Index:
             LockedError: another process writes to the index.
             FingerprintError: a model has changed since the index was made.
         """
-        from beige.index.origins import FromPaths, FromTexts
+        from beige.index.origins import FromPaths, FromTexts, FromUploads
 
         paths = [item for item in what if isinstance(item, str | Path)]
+        uploads = [item for item in what if isinstance(item, Upload)]
         texts = chain.from_iterable(
-            [item] if isinstance(item, Text) else item for item in what if not isinstance(item, str | Path)
+            [item] if isinstance(item, Text) else item for item in what if not isinstance(item, str | Path | Upload)
         )
 
         def origins(store: SqliteStore, terms: "Terms") -> "Iterator[Origin]":
             if paths:
                 yield FromPaths(paths, self._home, store, self.base, terms)
+            if uploads:
+                yield FromUploads(uploads, store, terms)
             yield FromTexts(texts, store, terms)
 
         return self._run(origins, ttl, tell)

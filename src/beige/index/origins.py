@@ -1,4 +1,4 @@
-"""Where a run's documents come from: files beneath paths, texts that were given, or another store."""
+"""Where a run's documents come from: files beneath paths, files or texts with names of their own, another store."""
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -11,7 +11,8 @@ from beige.documents.reader import Reader
 from beige.documents.reading import Recipe, document_of
 from beige.documents.splitter import Splitter
 from beige.documents.text import Text
-from beige.documents.walk import Within, find
+from beige.documents.upload import Upload
+from beige.documents.walk import Found, Within, find
 from beige.errors import InputError
 from beige.index.files import Files, Step, step
 from beige.index.lease import Lease
@@ -132,6 +133,50 @@ class FromTexts:
         self._closed = True
 
 
+class FromUploads:
+    """Files that were given with their names, read as those beneath paths are, and the removal of records that a file
+    of this name had before.
+
+    Args:
+        uploads: no two of one name.
+        store: what is stored.
+        terms: what holds for the run.
+    """
+
+    def __init__(self, uploads: Sequence[Upload], store: Store, terms: Terms) -> None:
+        self._uploads = uploads
+        self._store = store
+        self._lease = terms.lease
+        self._reader = Reader(terms.tokenizer, chunk_tokens=terms.chunk_tokens)
+
+    def steps(self, tell: Tell) -> Iterator[Step]:
+        """A step for each document that is new or has changed, then one for each record that is gone."""
+        come: set[str] = set()
+        failed: list[str] = []
+        with self._reader:
+            for item in self._reader.read(map(_found, self._uploads)):
+                if isinstance(item, Failure):
+                    failed.append(item.source)
+                    yield None, Change("failed", item.source, reason=item.reason)
+                    continue
+                come.add(item.source)
+                stored = self._store.stored([item.source]).get(item.source)
+                document = replace(item, given=True)
+                if stored and stored.given and stored.digest == document.digest:
+                    document = replace(document, modified=stored.modified, size=stored.size)  # what changed is elsewhere
+                yield step(document, stored, self._lease)
+        for name in (upload.source for upload in self._uploads):
+            if any(source.startswith(name) for source in failed):
+                continue  # it keeps what it had
+            for before in [*self._store.stored([name]).values(), *self._store.documents(f"{name}#")]:
+                if before.given and before.source not in come:
+                    yield None, Change("removed", before.source)
+
+    def close(self) -> None:
+        """End the processes that read."""
+        self._reader.close()
+
+
 class FromStore:
     """The documents of an embedded store: what is not stored as it is there, and the removal of what is not there.
 
@@ -169,6 +214,14 @@ class FromStore:
     def close(self) -> None:
         """Read no more documents."""
         self._closed = True
+
+
+def _found(upload: Upload) -> Found | Failure:
+    try:
+        status = upload.path.stat()
+    except OSError as error:
+        return Failure(upload.source, f"it cannot be read: {error.strerror or error}")
+    return Found(upload.path, upload.source, status.st_size, status.st_mtime)
 
 
 def _pages(documents: Iterator[Stored]) -> Iterator[list[Stored]]:

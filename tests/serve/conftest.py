@@ -66,6 +66,7 @@ def server(folders: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -
         precision="fp32",
         aliases={"text-embedding-3-small": "tiny-bert"},
         keys=tmp_path_factory.mktemp("keys") / "keys.json",
+        index=tmp_path_factory.mktemp("library") / "index",
     ) as started:
         yield started
 

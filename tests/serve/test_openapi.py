@@ -7,7 +7,7 @@ from hypothesis import HealthCheck, given, settings
 from schemathesis import GenerationMode
 from schemathesis.checks import not_a_server_error
 
-FEW = settings(max_examples=15, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True, database=None)
+FEW = settings(max_examples=10, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True, database=None)
 
 
 @pytest.mark.parametrize("mode", list(GenerationMode), ids=lambda mode: mode.value)
@@ -16,7 +16,7 @@ def test_no_request_breaks_the_server(url, mode):
     operations = [found.ok() for found in schema.get_all_operations()]
     assert len(operations) > 15
     for operation in operations:
-        if mode is GenerationMode.NEGATIVE and operation.method == "get":
+        if mode is GenerationMode.NEGATIVE and not operation.body:
             continue  # nothing in it can be wrong
 
         @FEW
@@ -36,6 +36,6 @@ def test_the_document_describes_every_route_with_an_example(url):
             assert operation["description"], path
             sent = operation.get("requestBody", {}).get("content", {}).get("application/json")
             if sent:
-                name = sent["schema"]["$ref"].rpartition("/")[2]
-                fields = document["components"]["schemas"][name]["properties"]
+                name = sent["schema"].get("$ref", "").rpartition("/")[2]
+                fields = (document["components"]["schemas"][name] if name else sent["schema"])["properties"]
                 assert any("examples" in field for field in fields.values()), path

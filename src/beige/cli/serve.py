@@ -4,7 +4,7 @@ from pathlib import Path
 
 import typer
 
-from beige.cli._terminal import Json, emit, err
+from beige.cli._terminal import Json, Where, emit, err
 
 _DEFAULT = "bge-small-en-v1.5"
 
@@ -14,9 +14,10 @@ def run(
     host: str = typer.Option("127.0.0.1", help="The address to listen at; beyond this machine a key is needed."),
     port: int = typer.Option(8000, help="The port; 0 for any free one."),
     model: list[str] = typer.Option(
-        [], help=f"An embedder's name or folder; may stand several times.  [default: {_DEFAULT}]"
+        [], help=f"An embedder's name or folder; may stand several times.  [default: the index's, else {_DEFAULT}]"
     ),
     reranker: list[str] = typer.Option([], help="A reranker's name or folder; may stand several times."),
+    index: str | None = Where,
     alias: list[str] = typer.Option([], metavar="NAME=MODEL", help="Another name for a model, as clients may ask for."),
     precision: str = typer.Option("auto", help="fp32, bf16, int8, or auto: the fastest that keeps the vectors."),
     memory: str | None = typer.Option(
@@ -38,13 +39,16 @@ def run(
 ) -> None:
     """Serve models over HTTP: clients of OpenAI, Cohere, Jina and TEI work by changing their base URL.
 
+    The index is searched and filled over HTTP too; where there is none, the first upload makes it.
     Models that are not on this machine are pulled first. Ctrl-C ends it when what was taken is answered.
     """
+    from beige.environment import default_index
     from beige.errors import MissingExtraError, UsageError
     from beige.serve.keys import default_file
     from beige.serve.settings import Settings, parse_size
 
     try:
+        from beige.serve.library import models_of
         from beige.serve.log import LEVELS, set_up
         from beige.serve.server import Server
     except ModuleNotFoundError as error:
@@ -61,11 +65,13 @@ def run(
         if not (name and equals and meant):
             raise UsageError(f"alias {pair!r} must be written as NAME=MODEL")
         aliases[name] = meant
+    folder = Path(index or default_index()).expanduser()
     settings = Settings(
         host=host,
         port=port,
-        models=tuple(model) or (() if reranker else (_DEFAULT,)),
+        models=tuple(model) or tuple(models_of(folder)) or (() if reranker else (_DEFAULT,)),
         rerankers=tuple(reranker),
+        index=folder,
         precision=precision,
         aliases=aliases,
         memory=None if memory is None else parse_size(memory),

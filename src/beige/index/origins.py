@@ -134,8 +134,7 @@ class FromTexts:
 
 
 class FromUploads:
-    """Files that were given with their names, read as those beneath paths are, and the removal of records that a file
-    of this name had before.
+    """Files that were given with their names, and the removal of the records that a file of this name had before.
 
     Args:
         uploads: no two of one name.
@@ -163,7 +162,9 @@ class FromUploads:
                 stored = self._store.stored([item.source]).get(item.source)
                 document = replace(item, given=True)
                 if stored and stored.given and stored.digest == document.digest:
-                    document = replace(document, modified=stored.modified, size=stored.size)  # what changed is elsewhere
+                    document = replace(
+                        document, modified=stored.modified, size=stored.size
+                    )  # what changed is elsewhere
                 yield step(document, stored, self._lease)
         for name in (upload.source for upload in self._uploads):
             if any(source.startswith(name) for source in failed):

@@ -15,6 +15,7 @@ from beige.serve.asking import Gone
 from beige.serve.errors import Refusal, refusal, told
 from beige.serve.guard import Guard
 from beige.serve.keys import KeyRing
+from beige.serve.library import Library
 from beige.serve.routes import ROUTERS
 from beige.serve.service import Service
 from beige.serve.wire import json_bytes
@@ -24,21 +25,23 @@ _REASONS: Mapping[int, str] = {400: "invalid", 404: "not_found", 405: "method_no
 _log = logging.getLogger("beige.serve")
 
 
-def build(service: Service, keys: KeyRing) -> FastAPI:
+def build(service: Service, keys: KeyRing, library: Library | None = None) -> FastAPI:
     """The application of a service.
 
     Args:
         service: what answers.
         keys: who may ask.
+        library: the index behind it; None for none.
     """
     app = FastAPI(
         title="Beige",
         version=__version__,
-        description="BGE embedding and reranking models, by the routes that clients already speak.",
+        description="BGE models by the routes that clients already speak, and search over documents.",
         docs_url=None,  # these pages load scripts from elsewhere
         redoc_url=None,
     )
     app.state.service = service
+    app.state.library = library
     for router in ROUTERS:
         app.include_router(router)
     for kind in (BeigeError, RequestValidationError, HTTPException, Exception):

@@ -11,7 +11,9 @@ from fastapi.routing import APIRoute
 from pydantic import BaseModel, ConfigDict, Field, StrictInt
 
 from beige.serve.errors import Refusal
+from beige.serve.keys import Key
 from beige.serve.lanes import Lane
+from beige.serve.library import Library
 from beige.serve.models import ROLES
 from beige.serve.service import Service, Terms
 from beige.values import Role
@@ -75,6 +77,31 @@ def service_of(request: Request) -> Service:
     """What answers."""
     service: Service = request.app.state.service
     return service
+
+
+def library_of(request: Request) -> Library:
+    """The index behind the server.
+
+    Raises:
+        Refusal: it has no model to fill one.
+    """
+    library: Library | None = request.app.state.library
+    if library is None:
+        raise Refusal(
+            "not_found", "this server has no index and no model to fill one: start it with --index or --model"
+        )
+    return library
+
+
+def may_write(request: Request) -> None:
+    """Refuse who may not change documents; where no keys are, everybody may.
+
+    Raises:
+        Refusal: the key's scope is too small.
+    """
+    key: Key | None = request.state.key
+    if key is not None and not key.may("write"):
+        raise Refusal("forbidden", f"the key {key.name} may read only: take one whose scope is write")
 
 
 def texts_of(given: Any) -> list[Any]:

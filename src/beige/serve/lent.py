@@ -1,10 +1,12 @@
-"""An embedder whose work goes through a server's lanes: for an index and its searches, which know nothing of lanes."""
+"""Models whose work goes through a server's lanes: for an index and its searches, which know nothing of lanes."""
 
 import asyncio
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
+
+import numpy as np
 
 from beige.embedder import Embedder
 from beige.engines import Choice, Raw
@@ -15,7 +17,8 @@ from beige.serve.lanes import Lane
 from beige.serve.models import Model
 from beige.serve.runners import Loaded
 from beige.serve.scheduler import Computed
-from beige.serve.service import Service
+from beige.serve.service import Service, Terms
+from beige.values import Floats
 
 WINDOW = 1 << 14
 """Tokens that are put into a lane at a time; a further window waits meanwhile."""
@@ -109,6 +112,24 @@ async def lend(service: Service, model: str | None, lane: Lane) -> Embedder:
     async with service.models.lease(found) as runner:
         embedder: Embedder = runner.model
         return embedder.through(LaneEngine(service, found, lane, runner))
+
+
+class LentReranker:
+    """A server's first reranker, for threads; see `beige.search.reranking.Reads`.
+
+    Args:
+        service: the server.
+    """
+
+    def __init__(self, service: Service) -> None:
+        self._service = service
+        self._loop = asyncio.get_running_loop()
+
+    def score(self, query: str, passages: Sequence[str]) -> Floats:
+        """How well each passage answers the query, (n,)."""
+        terms = Terms(self._service.settings.longest_timeout, "query")
+        work = self._service.rerank(None, query, passages, terms)
+        return np.array(asyncio.run_coroutine_threadsafe(work, self._loop).result().scores, np.float32)
 
 
 def _windows(texts: Iterable[Tokens]) -> Iterator[list[Tokens]]:

@@ -10,6 +10,7 @@ from typing import Any
 
 from beige.embedder import Embedder
 from beige.errors import UsageError
+from beige.index.encoders import name_of
 from beige.models.card import Kind
 from beige.models.checkpoint import Checkpoint, open_checkpoint
 from beige.models.tensors import weight_files
@@ -79,12 +80,15 @@ class Models:
     Args:
         settings: which, and how much memory they may take.
         openers: by kind, what loads a checkpoint's folder; for tests.
+        also: embedders that an index needs, as `index.encoders.name_of` calls them.
 
     Raises:
         BeigeError: a model is not found, cannot be pulled, is of the other kind, or is larger than the memory.
     """
 
-    def __init__(self, settings: Settings, openers: Mapping[Kind, Callable[..., Any]] = _OPENERS) -> None:
+    def __init__(
+        self, settings: Settings, openers: Mapping[Kind, Callable[..., Any]] = _OPENERS, also: Iterable[str] = ()
+    ) -> None:
         self._openers = openers
         self._precision = settings.precision
         self._budget = settings.memory_budget()
@@ -93,6 +97,9 @@ class Models:
         for kind, given in (("embedder", settings.models), ("reranker", settings.rerankers)):
             for name in given:
                 self._add(name, open_checkpoint(name), kind)
+        for name in also:
+            if all(name_of(model.checkpoint) != name for model in self.all):
+                self._add(name, open_checkpoint(name), "embedder")
         for alias, name in settings.aliases.items():
             self._names[alias.lower()] = self._find(name)
         self._changed = asyncio.Event()

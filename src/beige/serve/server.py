@@ -11,6 +11,7 @@ from beige.errors import BeigeError, UsageError
 from beige.serve.app import build
 from beige.serve.connection import Connection
 from beige.serve.keys import KeyRing
+from beige.serve.library import Library, models_of
 from beige.serve.metrics import Metrics
 from beige.serve.models import Models
 from beige.serve.service import Service
@@ -36,14 +37,16 @@ class Server(uvicorn.Server):
     def __init__(self, settings: Settings, on_listening: Callable[[str], None] = lambda url: None) -> None:
         ring = KeyRing(settings.keys)
         settings.check_exposure(ring.keys)
-        self.service = Service(settings, Models(settings), Metrics())
+        self.service = Service(settings, Models(settings, also=models_of(settings.index)), Metrics())
+        can_fill = any(model.kind == "embedder" for model in self.service.models.all)
+        self.library = Library(self.service, settings.index) if settings.index is not None and can_fill else None
         self._settings = settings
         self._on_listening = on_listening
         self._error: BeigeError | None = None
         self._warming: asyncio.Task[None] | None = None
         super().__init__(
             uvicorn.Config(
-                build(self.service, ring),
+                build(self.service, ring, self.library),
                 host=settings.host,
                 port=settings.port,
                 http=Connection,
@@ -86,7 +89,7 @@ class Server(uvicorn.Server):
         """Take nothing more, finish what was taken."""
         if self._warming is not None:
             self._warming.cancel()
-        closing = asyncio.create_task(self.service.close())
+        closing = asyncio.create_task(self._close())
         await super().shutdown(sockets)
         await closing
 
@@ -97,9 +100,16 @@ class Server(uvicorn.Server):
         scheme = "https" if self._settings.certificate else "http"
         return f"{scheme}://{f'[{host}]' if ':' in host else host}:{port}"
 
+    async def _close(self) -> None:
+        if self.library is not None:  # its jobs need the lanes
+            await self.library.close()
+        await self.service.close()
+
     async def _warm_up(self) -> None:
         try:
             await self.service.warm_up()
+            if self.library is not None:
+                await self.library.open()
         except BeigeError as error:
             self._error = error
             self.should_exit = True

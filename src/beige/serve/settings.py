@@ -19,6 +19,8 @@ class Settings:
         port: 0 for any free one.
         models: names or folders of embedders; the first answers where a request names none.
         rerankers: names or folders of rerankers, likewise.
+        index: the folder of an index to search and fill, made with the first upload; None for none. Its models are
+            served too.
         precision: of all of them; "auto" for the fastest that keeps vectors and scores.
         aliases: other names for the models, as clients may have them fixed in their code.
         memory: bytes that the weights of loaded models may take together; None for half of the machine's.
@@ -39,6 +41,7 @@ class Settings:
     port: int = 8000
     models: tuple[str, ...] = ("bge-small-en-v1.5",)
     rerankers: tuple[str, ...] = ()
+    index: Path | None = None
     precision: str = "auto"
     aliases: Mapping[str, str] = field(default_factory=dict)
     memory: int | None = None

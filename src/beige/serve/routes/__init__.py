@@ -2,6 +2,14 @@
 
 from fastapi import APIRouter
 
-from beige.serve.routes import beige, cohere, health, openai, tei
+from beige.serve.routes import beige, cohere, documents, health, openai, search, tei
 
-ROUTERS: tuple[APIRouter, ...] = (openai.router, cohere.router, tei.router, beige.router, health.router)
+ROUTERS: tuple[APIRouter, ...] = (
+    openai.router,
+    cohere.router,
+    tei.router,
+    beige.router,
+    search.router,
+    documents.router,
+    health.router,
+)

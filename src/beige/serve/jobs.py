@@ -1,0 +1,147 @@
+"""What a server was told to do to its index, and how far it is."""
+
+import secrets
+import time
+from collections import OrderedDict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any, Literal
+
+from beige.documents.text import Text
+from beige.documents.upload import Upload
+from beige.index.report import KINDS, Change, Kind
+
+State = Literal["waiting", "running", "done", "failed"]
+
+KEPT = 10_000
+"""Jobs that are remembered after their end."""
+
+SHOWN = 100
+"""Failures of a job that are told."""
+
+
+@dataclass(eq=False, slots=True)
+class Job:
+    """Documents to add, or to delete.
+
+    Attributes:
+        add: what to add.
+        delete: the names of what to delete.
+        ttl: how long what is added is found, as `Index.add` takes it.
+        size: bytes, about, that it holds while it waits.
+        id: names it; not to be guessed.
+        state: "done" where all of it is durable; "failed" where some of it could not be.
+        documents: how many became what.
+        chunks: that were stored.
+        failures: sources and reasons, the first ones.
+        created: seconds since the epoch.
+        finished: likewise; None before.
+    """
+
+    add: Sequence[Text | Upload] = ()
+    delete: Sequence[str] = ()
+    ttl: str | None = None
+    size: int = 0
+    id: str = field(default_factory=lambda: secrets.token_hex(16))
+    state: State = "waiting"
+    documents: dict[Kind, int] = field(default_factory=lambda: dict.fromkeys(KINDS, 0))
+    chunks: int = 0
+    failures: list[tuple[str, str]] = field(default_factory=list)
+    created: float = field(default_factory=time.time)
+    finished: float | None = None
+
+    @property
+    def names(self) -> set[str]:
+        """What it is about."""
+        return {item.source for item in self.add} | set(self.delete)
+
+    def begin(self) -> None:
+        """It is worked at, from its beginning."""
+        self.state = "running"
+        self.documents = dict.fromkeys(KINDS, 0)
+        self.chunks = 0
+        self.failures = []
+
+    def count(self, change: Change) -> None:
+        """Something became durable, or failed."""
+        self.documents[change.kind] += 1
+        self.chunks += change.chunks
+        if change.kind == "failed" and len(self.failures) < SHOWN:
+            self.failures.append((change.source, change.reason))
+
+    def end(self, reason: str | None = None) -> None:
+        """Nothing more becomes of it.
+
+        Args:
+            reason: why it was broken off; None where it was not.
+        """
+        if reason is not None:
+            self.failures.append((next(iter(sorted(self.names)), ""), reason))
+        self.state = "failed" if self.documents["failed"] or reason is not None else "done"
+        self.finished = time.time()
+        self.add = self.delete = ()  # texts are not kept longer than they are needed
+
+    def as_object(self) -> dict[str, Any]:
+        """For JSON."""
+        return {
+            "id": self.id,
+            "status": self.state,
+            "documents": self.documents,
+            "chunks": self.chunks,
+            "failures": [{"source": source, "reason": reason} for source, reason in self.failures],
+            "created": _when(self.created),
+            "finished": None if self.finished is None else _when(self.finished),
+        }
+
+
+class Jobs:
+    """Those that wait, run or ended not long ago."""
+
+    def __init__(self) -> None:
+        self._all: OrderedDict[str, Job] = OrderedDict()
+
+    def add(self, job: Job) -> None:
+        """Remember a job; the oldest that has ended is forgotten where there are too many."""
+        self._all[job.id] = job
+        while len(self._all) > KEPT and next(iter(self._all.values())).finished is not None:
+            self._all.popitem(last=False)
+
+    def get(self, name: str) -> Job | None:
+        """A job by its id."""
+        return self._all.get(name)
+
+
+def together(waiting: Sequence[Job], most: int) -> list[Job]:
+    """The first jobs that can be done in one run: all add on the same terms, or all delete, and no name comes twice.
+
+    Args:
+        waiting: at least one, in their order.
+        most: jobs.
+    """
+    first = waiting[0]
+    taken: set[str] = set()
+    chosen = []
+    for job in waiting[:most]:
+        if (bool(job.add), job.ttl) != (bool(first.add), first.ttl) or taken & job.names:
+            break
+        taken |= job.names
+        chosen.append(job)
+    return chosen
+
+
+def by_name(jobs: Sequence[Job]) -> Mapping[str, Job]:
+    """Which job each document's name is of."""
+    return {name: job for job in jobs for name in job.names}
+
+
+def job_of(source: str, owners: Mapping[str, Job]) -> Job:
+    """The job that a change is of: of its document, or of the file of its record (`file#name`, `file:line`)."""
+    name = source
+    while name and name not in owners:
+        name = name[: max(name.rfind("#"), name.rfind(":"), 0)]
+    return owners[name]
+
+
+def _when(moment: float) -> str:
+    return datetime.fromtimestamp(moment, UTC).isoformat(timespec="milliseconds")

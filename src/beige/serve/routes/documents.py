@@ -1,0 +1,228 @@
+"""The documents of the server's index: sent, listed, read, deleted; and the jobs that do it."""
+
+import asyncio
+import secrets
+import shutil
+from collections.abc import Mapping
+from dataclasses import asdict
+from itertools import dropwhile, islice
+from pathlib import Path, PurePosixPath
+from typing import Annotated, Any
+
+import python_multipart.exceptions
+from fastapi import APIRouter, Depends, Query, Request, Response
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from starlette.datastructures import UploadFile
+
+from beige.documents.formats import KINDS, known
+from beige.documents.text import Text
+from beige.documents.upload import Upload
+from beige.errors import InputError
+from beige.index.expression import resolve
+from beige.index.lease import lease
+from beige.index.store import Stored
+from beige.serve.asking import JsonRoute, library_of, may_write, terms_of
+from beige.serve.errors import Refusal
+from beige.serve.jobs import Job
+from beige.serve.library import Library, Opened
+from beige.serve.wire import json_bytes
+
+router = APIRouter(route_class=JsonRoute, tags=["Knowledge"])
+
+PAGE = 1000
+"""The most documents of a list."""
+
+
+class Record(BaseModel):
+    """A text with a name; what else it says are its fields, which filters can name."""
+
+    model_config = ConfigDict(extra="allow")
+
+    source: Annotated[str, Field(examples=["notes/lift"], description="Its name; it replaces what has this name.")]
+    text: Annotated[str, Field(examples=["The lift of house 3 is inspected in May."])]
+    title: str = ""
+    media: Annotated[str, Field(description="text, markdown or code: how it is split.")] = "text"
+    ttl: Annotated[str | None, Field(description="How long it is found, from now: 12h, 30d, never.")] = None
+
+    def as_text(self) -> Text:
+        """For the index.
+
+        Raises:
+            InputError: it cannot be stored so.
+        """
+        return Text(self.source, self.text, title=self.title, fields=self.model_extra or {}, media=self.media)
+
+
+_RECORDS: TypeAdapter[Record | list[Record]] = TypeAdapter(Record | list[Record])
+
+_SENT = {
+    "requestBody": {
+        "required": True,
+        "content": {
+            "application/json": {"schema": Record.model_json_schema()},
+            "multipart/form-data": {
+                "schema": {
+                    "type": "object",
+                    "required": ["file"],
+                    "properties": {
+                        "file": {"type": "string", "format": "binary", "description": "May stand several times."},
+                        "source": {"type": "string", "description": "The name of a single file, in place of its own."},
+                        "ttl": {"type": "string", "description": "How long they are found, from now: 12h, 30d, never."},
+                    },
+                }
+            },
+        },
+    }
+}
+
+
+@router.post("/v1/documents", status_code=202, openapi_extra=_SENT, dependencies=[Depends(may_write)])
+async def send(request: Request) -> Response:
+    """Send a text as JSON, or a list of such, or files of any kind that is read; each replaces what has its name.
+
+    The answer is a job: once it is "done", all of it is durable and found.
+    """
+    library = library_of(request)
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if kind == "application/json":
+        job = _of_records(await request.json(), len(await request.body()))
+    elif kind == "multipart/form-data":
+        job = await _of_files(request, library)
+    else:
+        raise Refusal("not_json", "send a text as application/json, or files as multipart/form-data")
+    return _submitted(library, job)
+
+
+@router.get("/v1/documents")
+async def documents(
+    request: Request,
+    prefix: str = "",
+    filter: str | None = None,
+    after: Annotated[str, Query(description="`next` of the page before.")] = "",
+    limit: Annotated[int, Query(ge=1, le=PAGE)] = 100,
+) -> Response:
+    """The documents whose names begin with a prefix and that pass a filter, by name; `next` where there are more."""
+
+    def read(opened: Opened) -> list[Stored]:
+        store = opened.index.store
+        found = store.documents(prefix, resolve(filter, store.fields()))
+        return list(islice(dropwhile(lambda stored: stored.source <= after, found), limit + 1))
+
+    found = await library_of(request).read(terms_of(request), read)
+    listed = [_listed(stored) for stored in found[:limit]]
+    following = listed[-1]["source"] if len(found) > limit else None
+    return _answer({"documents": listed, "next": following})
+
+
+@router.get("/v1/documents/{source:path}")
+async def document(request: Request, source: str) -> Response:
+    """One document with its passages."""
+    found = await library_of(request).read(terms_of(request), lambda opened: opened.index.store.document(source))
+    if found is None:
+        raise Refusal("not_found", f"the index has no document {source[:200]!r}")
+    return _answer(asdict(found))
+
+
+@router.delete("/v1/documents/{source:path}", status_code=202, dependencies=[Depends(may_write)])
+async def delete(request: Request, source: str) -> Response:
+    """Delete a document, after what was sent before. The answer is a job."""
+    library = library_of(request)
+    return _submitted(library, Job(delete=(source,), size=len(source)))
+
+
+@router.get("/v1/jobs/{job}")
+async def job(request: Request, job: str) -> Response:
+    """How far a job is: "waiting", "running", "done", or "failed" where some of it could not be done."""
+    found = library_of(request).jobs.get(job)
+    if found is None:
+        raise Refusal("not_found", f"there is no job {job[:100]!r}, or it ended long ago")
+    return _answer(found.as_object())
+
+
+def _of_records(sent: Any, size: int) -> Job:
+    try:
+        given = _RECORDS.validate_python(sent, strict=True)
+    except ValidationError as error:
+        first = error.errors()[0]
+        field = next((part for part in reversed(first["loc"]) if part in Record.model_fields), None)
+        raise Refusal(
+            "invalid", f"{field or 'the body'}: {first['msg']}", param=None if field is None else str(field)
+        ) from error
+    records = given if isinstance(given, list) else [given]
+    if not records:
+        raise Refusal("invalid", "the list has no text")
+    if len({record.source for record in records}) < len(records):
+        raise Refusal("invalid", "two texts of the list have one source: send the later one alone", param="source")
+    if len(ttls := {record.ttl for record in records}) > 1:
+        raise Refusal("invalid", "the texts of a list must have one ttl: send them apart", param="ttl")
+    (ttl,) = ttls
+    lease(ttl, 0)
+    return Job(add=[record.as_text() for record in records], ttl=ttl, size=size)
+
+
+async def _of_files(request: Request, library: Library) -> Job:
+    try:
+        form = await request.form()
+    except python_multipart.exceptions.FormParserError as error:
+        raise Refusal("invalid", "the body is not multipart/form-data as its boundary says") from error
+    try:
+        files = [file for file in form.getlist("file") if isinstance(file, UploadFile) and file.filename]
+        source, ttl = form.get("source") or None, form.get("ttl") or None
+        if not files or len(files) < len(form.getlist("file")):
+            raise Refusal("invalid", "the form needs a file with a name, as the field file", param="file")
+        if isinstance(source, UploadFile) or isinstance(ttl, UploadFile):
+            raise Refusal("invalid", "source and ttl must be texts")
+        if unknown := sorted(set(form) - {"file", "source", "ttl"}):
+            raise Refusal("invalid", f"there is no field {unknown[0][:100]!r}", param=unknown[0][:100])
+        if source is not None and len(files) > 1:
+            raise Refusal("invalid", "source names a single file: send several ones by their own names", param="source")
+        lease(ttl, 0)
+        library.check_room(sum(file.size or 0 for file in files))
+        names = [source or str(file.filename) for file in files]
+        if len(set(names)) < len(names):
+            raise Refusal("invalid", "two files have one name: send the later one alone", param="file")
+        uploads = await asyncio.to_thread(_kept, dict(zip(names, files, strict=True)), library.spool())
+        return Job(add=uploads, ttl=ttl, size=sum(file.size or 0 for file in files))
+    finally:
+        await form.close()
+
+
+def _kept(files: Mapping[str, UploadFile], folder: Path) -> list[Upload]:
+    """The files where they wait to be read, under names of our own."""
+    kept: list[Upload] = []
+    try:
+        for name, file in files.items():
+            suffix = PurePosixPath(file.filename or "").suffix.lower()
+            path = folder / (secrets.token_hex(16) + (suffix if suffix in KINDS else ""))
+            kept.append(Upload(name, path))
+            with path.open("xb") as target:
+                shutil.copyfileobj(file.file, target)
+            if not known(path):
+                raise InputError(
+                    f"{name[:200]} is of no kind of file that is read: send a text, or a PDF, or office files"
+                )
+    except BaseException:
+        for upload in kept:
+            upload.path.unlink(missing_ok=True)
+        raise
+    return kept
+
+
+def _submitted(library: Library, job: Job) -> Response:
+    library.submit(job)
+    return Response(json_bytes(job.as_object()), 202, {"Location": f"/v1/jobs/{job.id}"}, "application/json")
+
+
+def _listed(stored: Stored) -> dict[str, Any]:
+    return {
+        "source": stored.source,
+        "chunks": stored.chunks,
+        "size": stored.size,
+        "modified": stored.modified,
+        "given": stored.given,
+        "expires": stored.expires,
+    }
+
+
+def _answer(value: Any) -> Response:
+    return Response(json_bytes(value), media_type="application/json")

@@ -1,0 +1,113 @@
+"""Search over the server's index: hits, what is like a passage, and what the index is."""
+
+import asyncio
+from collections.abc import Callable, Mapping
+from dataclasses import asdict
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Request, Response
+from pydantic import Field, StrictBool, StrictInt
+
+from beige import search
+from beige.search.request import MOST
+from beige.search.similar import like_passage, like_text
+from beige.search.wire import as_answer
+from beige.serve.asking import Body, JsonRoute, Texts, library_of, terms_of, unless_gone
+from beige.serve.errors import Refusal
+from beige.serve.library import Opened
+from beige.serve.wire import answer, json_bytes
+
+router = APIRouter(route_class=JsonRoute, tags=["Knowledge"])
+
+TOGETHER = 100
+"""The most queries of a request."""
+
+_Filter = Annotated[str | None, Field(examples=["path:docs/** type:pdf"], description="As in `beige search --filter`.")]
+_Limit = Annotated[StrictInt, Field(ge=1, le=MOST)]
+
+
+class SearchRequest(Body):
+    """The body of `/v1/search`: what `beige search` can be told; see `beige.search.request.Request`."""
+
+    query: Annotated[str | Texts, Field(examples=["how are files parsed?"], description="One, or a list.")]
+    limit: _Limit = 10
+    legs: list[str] | None = None
+    fusion: str = "convex"
+    weights: Annotated[dict[str, float] | None, Field(description="Of the legs in the fusion.")] = None
+    rescore: StrictInt = 50
+    multi_within: Annotated[float | None, Field(description="Seconds.")] = None
+    rerank: Annotated[StrictInt, Field(ge=0, description="How many candidates the server's reranker reads.")] = 0
+    rerank_within: Annotated[float | None, Field(description="Seconds.")] = None
+    diversity: float = 0.0
+    join: StrictBool = False
+    group: StrictBool = False
+    min_relevance: float = 0.0
+    explain: StrictBool = False
+    filter: _Filter = None
+    facets: Annotated[tuple[str, ...], Field(description="Fields whose values are counted.", max_length=20)] = ()
+
+
+class SimilarRequest(Body):
+    """The body of `/v1/similar`: a text, or a stored passage by its document and a character in it."""
+
+    text: Annotated[str | None, Field(examples=["Light is fast."])] = None
+    source: Annotated[str | None, Field(description="A document, in place of a text.")] = None
+    start: Annotated[StrictInt, Field(ge=0, description="`locator.start` of a hit.")] = 0
+    limit: _Limit = 10
+    filter: _Filter = None
+
+
+@router.post("/v1/search")
+async def find(request: Request, body: SearchRequest) -> Response:
+    """The hits that `beige search --json` gives; of a list of queries, `{"results": […]}` with one answer for each."""
+    queries = [body.query] if isinstance(body.query, str) else body.query
+    if len(queries) > TOGETHER:
+        raise Refusal("too_large", f"the request has {len(queries)} queries and may have {TOGETHER}", param="query")
+    options = body.model_dump(exclude={"query", "limit", "facets"})
+    asked = [search.Request.of(query, body.limit, options) for query in queries]
+    terms, library = terms_of(request), library_of(request)
+
+    def one(wanted: search.Request) -> Callable[[Opened], Mapping[str, Any]]:
+        def read(opened: Opened) -> Mapping[str, Any]:
+            found = opened.searcher.run(wanted)
+            facets = {field: opened.searcher.facet(field, wanted.filter) for field in body.facets}
+            return as_answer(found, wanted, facets)
+
+        return read
+
+    async def every() -> list[Mapping[str, Any]]:
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(library.read(terms, one(wanted))) for wanted in asked]
+        return [task.result() for task in tasks]
+
+    try:
+        found = await unless_gone(request, every())
+    except ExceptionGroup as errors:  # the first that failed; the others were dropped
+        raise errors.exceptions[0] from errors
+    return answer(json_bytes(found[0] if isinstance(body.query, str) else {"results": found}))
+
+
+@router.post("/v1/similar")
+async def similar(request: Request, body: SimilarRequest) -> Response:
+    """The passages that are most like a text, or like a stored passage, of other documents than its own."""
+    text, source = body.text, body.source
+    if (text is None) == (source is None):
+        raise Refusal("invalid", "say what is to be compared: a text, or the source of a document", param="text")
+
+    def read(opened: Opened) -> list[dict[str, Any]]:
+        if text is not None:
+            found = like_text(opened.index, text, body.limit, body.filter)
+        else:
+            assert source is not None
+            found = like_passage(opened.index, source, body.start, body.limit, body.filter)
+        return [one.as_object() for one in found]
+
+    hits = await unless_gone(request, library_of(request).read(terms_of(request), read))
+    return answer(json_bytes({"hits": hits}))
+
+
+@router.get("/v1/index")
+async def index(request: Request) -> Response:
+    """What the index holds, which models made it, and how its files are: as `beige status --json`."""
+    found = await library_of(request).read(terms_of(request), lambda opened: asdict(opened.index.status()))
+    return answer(json_bytes(found))

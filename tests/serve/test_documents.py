@@ -1,0 +1,206 @@
+"""Documents over HTTP: sent, found, listed, deleted; and what is refused."""
+
+import time
+
+import httpx2
+import pytest
+
+from beige.index import Index
+from beige.search import Request, Searcher
+from beige.search.wire import as_answer
+from beige.serve.keys import create
+
+TEXTS = {
+    "notes/light": "The speed of light in water is lower than in air.",
+    "notes/stone": "A stone lies on the road and does not move.",
+    "notes/lift": "The lift of house three is inspected in May.",
+}
+
+
+@pytest.fixture(scope="module")
+def library(folders, tmp_path_factory):
+    """A server of its own with three texts and a file, its client and its index's folder."""
+    from tests.serve.conftest import serving
+
+    folder = tmp_path_factory.mktemp("documents")
+    settings = {"keys": folder / "keys.json", "index": folder / "index", "precision": "fp32"}
+    with (
+        serving(models=(str(folders["bert"]),), rerankers=(str(folders["reranker"]),), **settings) as server,
+        httpx2.Client(base_url=server.url, timeout=30) as client,
+    ):
+        assert client.post("/v1/search", json={"query": "light"}).status_code == 404  # no index yet
+        assert client.get("/v1/index").status_code == 404
+        assert not (folder / "index").exists()
+        records = [{"source": name, "text": text, "floor": 3, "tags": ["a", "b"]} for name, text in TEXTS.items()]
+        told = done(client, client.post("/v1/documents", json=records))
+        assert told["documents"]["added"] == 3
+        files = [
+            ("file", ("../../../etc/paper.md", b"# Paper\n\nPaper burns, and light comes of it.\n")),
+            ("file", ("rows.jsonl", b'{"id": "x", "text": "a red stone"}\n{"id": "y", "text": "a blue stone"}\n')),
+        ]
+        told = done(client, client.post("/v1/documents", files=files))
+        assert (told["documents"]["added"], told["chunks"]) == (3, 3)
+        yield client, folder / "index"
+
+
+def done(client, response, status="done"):
+    """The job of an answer, when it has ended."""
+    assert response.status_code == 202, response.text
+    assert response.headers["location"] == f"/v1/jobs/{response.json()['id']}"
+    until = time.monotonic() + 60
+    while (job := client.get(response.headers["location"]).json())["finished"] is None:
+        assert time.monotonic() < until
+        time.sleep(0.02)
+    assert job["status"] == status, job
+    return job
+
+
+def test_hits_are_those_of_the_index_itself(library):
+    client, folder = library
+    options = {
+        "filter": "path:notes/**",
+        "explain": True,
+        "group": True,
+        "min_relevance": 0.0,
+    }
+    found = client.post("/v1/search", json={"query": "speed of light", "limit": 2, **options}).json()
+    with Index.open(folder) as index, Searcher(index) as searcher:
+        request = Request.of("speed of light", 2, options)
+        expected = as_answer(searcher.run(request), request, {})
+    assert [hit["source"] for hit in found["hits"]] == [hit["source"] for hit in expected["hits"]]
+    assert found["hits"][0]["source"] == "notes/light"
+    for one, other in zip(found["hits"], expected["hits"], strict=True):
+        assert set(one) == set(other)
+        assert one["text"] == other["text"]
+        assert one["score"] == pytest.approx(other["score"], abs=1e-5)
+
+
+def test_several_queries_facets_and_a_reranker(library):
+    client, _ = library
+    body = {"query": ["light", "a stone"], "rerank": 3, "facets": ["floor"], "limit": 2}
+    results = client.post("/v1/search", json=body).json()["results"]
+    assert [one["query"] for one in results] == ["light", "a stone"]
+    assert all(one["read"] == 3 and one["facets"] == {"floor": {"3": 3}} for one in results)
+    assert results[0]["hits"][0]["reranked"]["rank"] == 1
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        ({"query": " "}, "the query is empty"),
+        ({"query": "light", "legs": ["smell"]}, "no leg 'smell'"),
+        ({"query": "light", "filter": "nothing:here"}, "nothing"),
+        ({"query": "light", "limit": 0}, "limit"),
+        ({"query": "light", "facets": ["nothing"]}, "nothing"),
+        ({"query": ["light", ""]}, "the query is empty"),
+        ({"query": ["light"] * 101}, "101 queries"),
+    ],
+)
+def test_a_search_that_makes_no_sense_is_refused_in_a_sentence(library, body, said):
+    client, _ = library
+    told = client.post("/v1/search", json=body)
+    assert told.status_code in (400, 413)
+    assert said in told.json()["error"]["message"]
+
+
+def test_what_is_like_a_text_or_a_passage(library):
+    client, _ = library
+    (first, *_) = client.post("/v1/similar", json={"text": TEXTS["notes/stone"]}).json()["hits"]
+    assert (first["source"], first["score"]) == ("notes/stone", pytest.approx(1, abs=1e-2))
+    found = client.post("/v1/similar", json={"source": "notes/stone", "limit": 3, "filter": "path:notes/**"}).json()
+    assert sorted(hit["source"] for hit in found["hits"]) == ["notes/lift", "notes/light"]
+    assert client.post("/v1/similar", json={"source": "notes/none"}).status_code == 400
+    assert client.post("/v1/similar", json={"source": "notes/stone", "start": 10_000}).status_code == 400
+    assert client.post("/v1/similar", json={}).status_code == 400
+
+
+def test_documents_are_listed_by_page_and_read(library):
+    client, _ = library
+    names, after = [], ""
+    while after is not None:
+        page = client.get("/v1/documents", params={"limit": 2, "after": after}).json()
+        names += [one["source"] for one in page["documents"]]
+        after = page["next"]
+    assert names == ["../../../etc/paper.md", *sorted(TEXTS), "rows.jsonl#x", "rows.jsonl#y"]
+    listed = client.get("/v1/documents", params={"prefix": "notes/", "filter": "floor:3"}).json()["documents"]
+    assert [one["source"] for one in listed] == sorted(TEXTS)
+    one = client.get("/v1/documents/notes/lift").json()
+    assert (one["chunks"][0]["text"], one["fields"]) == (TEXTS["notes/lift"], {"floor": 3, "tags": ["a", "b"]})
+    assert client.get("/v1/documents/rows.jsonl%23x").json()["chunks"][0]["text"] == "a red stone"
+    assert client.get("/v1/documents/notes/none").status_code == 404
+
+
+def test_the_index_says_what_it_is(library):
+    client, folder = library
+    found = client.get("/v1/index").json()
+    assert (found["documents"], found["chunks"]) == (6, 6)
+    with Index.open(folder) as index:
+        assert found["manifest"]["encoders"][0]["fingerprint"] == index.manifest.encoders[0].fingerprint
+
+
+def test_records_that_a_file_no_longer_has_go_and_documents_are_deleted(library):
+    client, _ = library
+    rows = b'{"id": "y", "text": "a blue stone"}\n{"id": "z", "text": "a grey stone"}\n'
+    told = done(
+        client, client.post("/v1/documents", files={"file": ("later.jsonl", rows)}, data={"source": "rows.jsonl"})
+    )
+    assert {kind: count for kind, count in told["documents"].items() if count} == {
+        "added": 1,
+        "unchanged": 1,
+        "removed": 1,
+    }
+    for name in ("rows.jsonl%23y", "rows.jsonl%23z"):
+        assert done(client, client.delete(f"/v1/documents/{name}"))["documents"]["removed"] == 1
+    assert client.get("/v1/documents/rows.jsonl%23y").status_code == 404
+    told = done(client, client.delete("/v1/documents/notes/none"), "failed")
+    assert told["failures"] == [{"source": "notes/none", "reason": "the index has no such document"}]
+    rows = b'{"id": "x", "text": "a red stone"}\n{"id": "y", "text": "a blue stone"}\n'
+    done(client, client.post("/v1/documents", files={"file": ("rows.jsonl", rows)}))  # as it was
+
+
+def test_a_file_that_cannot_be_read_fails_alone_and_leaves_nothing_behind(library):
+    client, _ = library
+    files = [("file", ("broken.pdf", b"no pdf")), ("file", ("good.txt", b"a good text of paper"))]
+    told = done(client, client.post("/v1/documents", files=files), "failed")
+    assert (told["documents"]["failed"], told["documents"]["added"]) == (1, 1)
+    assert told["failures"][0]["source"] == "broken.pdf"
+    done(client, client.delete("/v1/documents/good.txt"))
+
+
+@pytest.mark.parametrize(
+    ("sent", "status"),
+    [
+        ({"json": {"source": "", "text": "a"}}, 400),
+        ({"json": {"source": "a\nb", "text": "a"}}, 400),
+        ({"json": {"source": "a"}}, 400),
+        ({"json": {"source": "a", "text": "b", "ttl": "soon"}}, 400),
+        ({"json": {"source": "a", "text": "b", "field": {"deep": 1}}}, 400),
+        ({"json": {"source": "a", "text": "b", "media": "film"}}, 400),
+        ({"json": []}, 400),
+        ({"json": [{"source": "a", "text": "b"}] * 2}, 400),
+        ({"files": {"file": ("a.exe", b"\x00\x01\x02" * 99)}}, 400),
+        ({"files": {"other": ("a.txt", b"a")}}, 400),
+        ({"content": b"a text", "headers": {"Content-Type": "text/plain"}}, 415),
+        ({"content": b"no form", "headers": {"Content-Type": "multipart/form-data; boundary=x"}}, 400),
+        ({"content": b"no form", "headers": {"Content-Type": "multipart/form-data"}}, 400),
+    ],
+)
+def test_what_cannot_be_stored_is_refused_in_a_sentence(library, sent, status):
+    client, _ = library
+    told = client.post("/v1/documents", **sent)
+    assert told.status_code == status, told.text
+    assert told.json()["error"]["message"]
+
+
+def test_a_key_to_read_may_not_write_and_what_was_taken_is_done_at_the_end(folders, tmp_path, serve):
+    keys = tmp_path / "keys.json"
+    tokens = {scope: create(keys, scope, scope) for scope in ("read", "write")}
+    headers = {scope: {"Authorization": f"Bearer {token}"} for scope, token in tokens.items()}
+    record = {"source": "a", "text": "a stone", "ttl": "1d"}
+    with serve(models=(str(folders["bert"]),), index=tmp_path / "index", keys=keys) as server:
+        told = httpx2.post(f"{server.url}/v1/documents", json=record, headers=headers["read"])
+        assert (told.status_code, told.json()["error"]["code"]) == (403, "forbidden")
+        assert httpx2.delete(f"{server.url}/v1/documents/a", headers=headers["read"]).status_code == 403
+        assert httpx2.post(f"{server.url}/v1/documents", json=record, headers=headers["write"]).status_code == 202
+    with Index.open(tmp_path / "index") as index:
+        assert index.store.stored(["a"])["a"].expires > time.time() + 80_000

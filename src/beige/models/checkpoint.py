@@ -110,7 +110,7 @@ class Checkpoint:
         """Whether it was trained so that the first so many numbers of a vector are a vector too.
 
         That is what its `config.json` says as vLLM reads it, `matryoshka_dimensions` or `is_matryoshka`,
-        https://docs.vllm.ai/en/latest/models/pooling_models.html; no published BGE model does.
+        https://docs.vllm.ai/en/latest/models/pooling_models.html; no model of the catalogue does.
         """
         lengths = self.config.get("matryoshka_dimensions")
         return dimensions in lengths if isinstance(lengths, list) else self.config.get("is_matryoshka") is True

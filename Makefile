@@ -51,6 +51,7 @@ soak: setup  ## the tests that are too slow for every day
 quality: setup  ## retrieval and parity figures, written to docs/measurements/
 	$(BIN)/python -m bench.quality
 	$(BIN)/python -m bench.relevance
+	$(BIN)/python -m bench.tuning
 	$(BIN)/python -m bench.rivals
 
 bench: setup  ## speed beside the peers, written to docs/measurements/

@@ -154,7 +154,8 @@ def test_what_was_acknowledged_outlives_any_end(here: Path, tiny_bert: Path, way
             acknowledged.clear()
             continue
         ended += 1
-        assert process.returncode in (-way, 130)
+        early = any("Fatal Python error" in line for line in said)  # the interpreter had not begun
+        assert process.returncode in (-way, 130) or early, said
         acknowledged |= everything & set(said)
         if Path(".beige/index.sqlite").exists():
             found = stored(".beige")

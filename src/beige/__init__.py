@@ -14,7 +14,7 @@ _HOMES = {
     "Embeddings": "values",
     "Example": "instructions",
     "Hit": "search",
-    "Index": "index",
+    "Index": "search",
     "Reranker": "reranker",
     "Searcher": "search",
     "Sparse": "values",
@@ -28,10 +28,10 @@ if TYPE_CHECKING:
     from beige.documents.text import Text as Text
     from beige.embedder import Embedder as Embedder
     from beige.errors import BeigeError as BeigeError
-    from beige.index import Index as Index
     from beige.instructions import Example as Example
     from beige.reranker import Reranker as Reranker
     from beige.search import Hit as Hit
+    from beige.search import Index as Index
     from beige.search import Searcher as Searcher
     from beige.values import Embedding as Embedding
     from beige.values import Embeddings as Embeddings

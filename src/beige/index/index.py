@@ -446,7 +446,7 @@ class Index:
         return Analyser(language_of(self.manifest.analyser)).name == self.manifest.analyser
 
     def _asked(self, approve: "Callable[[Index], bool]", beside: Path, embedders: Sequence["Embedder"]) -> bool:
-        with Index(beside, SqliteStore.open(beside), embedders, home=self._home) as index:
+        with type(self)(beside, SqliteStore.open(beside), embedders, home=self._home) as index:
             return approve(index)
 
     def delete(

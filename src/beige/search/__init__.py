@@ -2,5 +2,6 @@
 
 from beige.search.hit import Hit as Hit
 from beige.search.hit import Results as Results
+from beige.search.index import Index as Index
 from beige.search.request import Request as Request
 from beige.search.searcher import Searcher as Searcher

@@ -84,12 +84,15 @@ class Searcher:
                 self._begin(self._embedder if serves else None)
                 old.close()
 
-    def search(self, query: str, limit: int = 10, **options: Unpack[Options]) -> list[Hit]:
+    def search(
+        self, query: str, limit: int = 10, *, reranker: Reads | None = None, **options: Unpack[Options]
+    ) -> list[Hit]:
         """The passages that answer a query best.
 
         Args:
             query: a question or some words.
             limit: the most hits, from 1 to 1000.
+            reranker: as for `run`.
             options: what to search and how; see `Request`.
 
         Returns:
@@ -99,21 +102,25 @@ class Searcher:
             UsageError: the request makes no sense; see `Request`.
             FingerprintError: another model made the index.
         """
-        return list(self.run(Request.of(query, limit, options)).hits)
+        return list(self.run(Request.of(query, limit, options), reranker).hits)
 
-    def run(self, request: Request) -> Results:
+    def run(self, request: Request, reranker: Reads | None = None) -> Results:
         """The answer to a request: its hits, and what was left out.
+
+        Args:
+            request: what is searched, and how.
+            reranker: that reads the best candidates; None for the searcher's.
 
         Raises:
             UsageError: it asks for what is not there: a fusion, a leg to weigh, a reranker, vectors to compare.
             FingerprintError: another model made the index.
         """
-        return self._index.steadily(lambda: self._run(request))
+        return self._index.steadily(lambda: self._run(request, reranker or self._reranker))
 
-    def _run(self, request: Request) -> Results:
+    def _run(self, request: Request, reranker: Reads | None) -> Results:
         self._follow()
-        request = request.completed(self._index.manifest.choice, reranks=self._reranker is not None)
-        depth = self._depth(request)
+        request = request.completed(self._index.manifest.choice, reranks=reranker is not None)
+        depth = _depth(request, reranker)
         found = self._retrieval.candidates(request)
         scores = fuse(request.fusion or FUSION, found.evidence, request.weights)
         chances = self._chances(request, found)
@@ -123,8 +130,8 @@ class Searcher:
         passages = self._best(found.ids[enough], scores[enough], pool)
         ranks = {passage.id: rank for rank, passage in enumerate(passages, 1)}
         read: dict[int, Reranked] = {}
-        if depth:
-            passages, read = self._reranked(request, passages, depth)
+        if reranker is not None and depth:
+            passages, read = _reranked(reranker, request, passages, depth)
         if request.diversity:
             worth = {passage.id: float(scores[np.searchsorted(found.ids, passage.id)]) for passage in passages}
             worth |= {chunk: one.score for chunk, one in read.items() if one.score is not None}
@@ -154,13 +161,6 @@ class Searcher:
             raise UsageError(problem)
         return store.facet(field, resolve(where, known))
 
-    def _depth(self, request: Request) -> int:
-        if self._reranker is None:
-            if request.rerank or request.rerank_within is not None:
-                raise UsageError("there is no reranker to read candidates: name one, or leave rerank out")
-            return 0
-        return READ if request.rerank is None else request.rerank
-
     def _chances(self, request: Request, found: Candidates) -> NDArray[np.float64]:
         """The candidates' relevance, (n,); NaN where it cannot be told."""
         made = self._index.manifest
@@ -180,17 +180,6 @@ class Searcher:
             self._index.store.fetch(ids[kept]),
             key=lambda passage: (-by_id[passage.id], passage.source, passage.position),
         )[:count]
-
-    def _reranked(
-        self, request: Request, passages: list[Passage], depth: int
-    ) -> tuple[list[Passage], dict[int, Reranked]]:
-        """The passages that were read by falling score, then the others as they were; and what the reranker says."""
-        assert self._reranker is not None
-        texts = [Chunk(passage.text, passage.locator).embedded_text for passage in passages[:depth]]
-        scores = read_in_time(self._reranker, request.query, texts, request.rerank_within)
-        order = np.argsort(-scores, kind="stable").tolist()
-        said = {passages[place].id: Reranked(rank, float(scores[place])) for rank, place in enumerate(order, 1)}
-        return [passages[place] for place in order] + passages[len(order) :], said
 
     def _diverse(
         self, passages: list[Passage], worth: Mapping[int, float], diversity: float, count: int
@@ -264,3 +253,23 @@ class Searcher:
 
 def _chance(chance: float) -> float | None:
     return None if np.isnan(chance) else float(chance)
+
+
+def _depth(request: Request, reranker: Reads | None) -> int:
+    """How many candidates are read."""
+    if reranker is None:
+        if request.rerank or request.rerank_within is not None:
+            raise UsageError("there is no reranker to read candidates: name one, or leave rerank out")
+        return 0
+    return READ if request.rerank is None else request.rerank
+
+
+def _reranked(
+    reranker: Reads, request: Request, passages: list[Passage], depth: int
+) -> tuple[list[Passage], dict[int, Reranked]]:
+    """The passages that were read by falling score, then the others as they were; and what the reranker says."""
+    texts = [Chunk(passage.text, passage.locator).embedded_text for passage in passages[:depth]]
+    scores = read_in_time(reranker, request.query, texts, request.rerank_within)
+    order = np.argsort(-scores, kind="stable").tolist()
+    said = {passages[place].id: Reranked(rank, float(scores[place])) for rank, place in enumerate(order, 1)}
+    return [passages[place] for place in order] + passages[len(order) :], said

@@ -25,6 +25,7 @@ EXAMPLES = {
     "search": "beige search 'how are files parsed?' --limit 5",
     "status": "beige status --json",
     "serve": "beige serve --model bge-small-en-v1.5 --port 8000",
+    "mcp": "beige mcp --index .beige",
     "key": "beige key create laptop --scope read",
     "migrate": "beige migrate --model bge-base-en-v1.5",
     "backup": "beige backup backups/today.tar",

@@ -1,0 +1,111 @@
+"""An index as tools that copilots attach by the Model Context Protocol: search, read a passage, list documents."""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import asdict
+from itertools import dropwhile, islice
+from typing import Annotated, Any, TypeVar
+
+from mcp.server import MCPServer
+from mcp.server.mcpserver.exceptions import ToolError
+from mcp_types import ToolAnnotations
+from pydantic import Field
+
+from beige import __version__
+from beige.errors import BeigeError, InputError
+from beige.index import Index
+from beige.index.expression import resolve
+from beige.search import Request, Searcher
+from beige.search.wire import as_answer
+
+MOST_HITS = 50
+MOST_CHARACTERS = 20_000
+MOST_DOCUMENTS = 200
+
+_READS = ToolAnnotations(read_only_hint=True, open_world_hint=False)
+_T = TypeVar("_T")
+
+_Filter = Annotated[
+    str | None,
+    Field(
+        description="Where to look: 'path:docs/** type:pdf,md modified>=2026-01-01 -tag:old'; nothing for everywhere."
+    ),
+]
+
+
+def build(index: Index, searcher: Searcher) -> MCPServer[Any]:
+    """The tools over an index.
+
+    Args:
+        index: what is read.
+        searcher: of it.
+    """
+    server: MCPServer[Any] = MCPServer(
+        "beige",
+        version=__version__,
+        instructions="Search the user's own documents. Search first; read more around a passage by its source and "
+        "locator; name the source of what you use.",
+        log_level="WARNING",
+    )
+
+    async def search(
+        query: Annotated[str, Field(description="A question, or some words.")],
+        limit: Annotated[int, Field(ge=1, le=MOST_HITS, description="The most passages.")] = 10,
+        filter: _Filter = None,
+    ) -> dict[str, Any]:
+        """Passages of the user's documents that answer a query, by meaning and by words together, best first."""
+
+        def find() -> dict[str, Any]:
+            request = Request(query, limit, filter=filter)
+            return as_answer(searcher.run(request), request, {})
+
+        return await _told(find)
+
+    async def read_passage(
+        source: Annotated[str, Field(description="The document, as search and list_documents name it.")],
+        start: Annotated[int, Field(ge=0, description="Character to begin at, such as a hit's locator.start.")] = 0,
+        length: Annotated[int, Field(ge=1, le=MOST_CHARACTERS, description="About how many characters.")] = 4000,
+    ) -> dict[str, Any]:
+        """The passages of a document from a character on, in reading order; `next` says where to go on."""
+        return await _told(lambda: _passages(index, source, start, length))
+
+    async def list_documents(
+        prefix: Annotated[str, Field(description="The beginning of their names, such as a folder.")] = "",
+        filter: _Filter = None,
+        after: Annotated[str, Field(description="`next` of the list before.")] = "",
+        limit: Annotated[int, Field(ge=1, le=MOST_DOCUMENTS)] = 50,
+    ) -> dict[str, Any]:
+        """The names of the user's documents; `next` where there are more."""
+
+        def listed() -> dict[str, Any]:
+            found = index.store.documents(prefix, resolve(filter, index.store.fields()))
+            names = [one.source for one in islice(dropwhile(lambda one: one.source <= after, found), limit + 1)]
+            return {"documents": names[:limit], "next": names[limit - 1] if len(names) > limit else None}
+
+        return await _told(listed)
+
+    for tool in (search, read_passage, list_documents):
+        server.add_tool(tool, annotations=_READS)
+    return server
+
+
+async def _told(read: Callable[[], _T]) -> _T:
+    """What a thread reads; what is wrong becomes a sentence for the model that asked."""
+    try:
+        return await asyncio.to_thread(read)
+    except BeigeError as error:
+        raise ToolError(str(error)) from error
+
+
+def _passages(index: Index, source: str, start: int, length: int) -> dict[str, Any]:
+    document = index.store.document(source)
+    if document is None:
+        raise InputError(f"there is no document {source[:200]!r}: list_documents names those that are")
+    following = [chunk for chunk in document.chunks if chunk.locator.end > start]
+    shown = [chunk for place, chunk in enumerate(following) if not place or chunk.locator.start < start + length]
+    rest = following[len(shown) :]
+    return {
+        "source": source,
+        "passages": [{"text": chunk.text, "locator": asdict(chunk.locator)} for chunk in shown],
+        "next": rest[0].locator.start if rest else None,
+    }

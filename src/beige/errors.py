@@ -66,3 +66,10 @@ class MissingExtraError(BeigeError):
     def __init__(self, feature: str, extra: str) -> None:
         super().__init__(f"{feature} needs the extra {extra!r}: pip install 'beige[{extra}]'")
         self.extra = extra
+
+
+class MissingPackageError(BeigeError, ImportError):
+    """A part of another framework needs that framework; the text carries the install line."""
+
+    def __init__(self, module: str, package: str) -> None:
+        super().__init__(f"{module} needs {package}: pip install {package}")

@@ -5,7 +5,10 @@ import time
 import httpx2
 import pytest
 
+from beige import Text
+from beige.embedder import Embedder
 from beige.index import Index
+from beige.index.manifest import Choice
 from beige.search import Request, Searcher
 from beige.search.wire import as_answer
 from beige.serve.keys import create
@@ -82,6 +85,25 @@ def test_several_queries_facets_and_a_reranker(library):
     assert [one["query"] for one in results] == ["light", "a stone"]
     assert all(one["read"] == 3 and one["facets"] == {"floor": {"3": 3}} for one in results)
     assert results[0]["hits"][0]["reranked"]["rank"] == 1
+    unread = client.post("/v1/search", json={"query": "light"}).json()
+    assert "read" not in unread
+    assert "reranked" not in unread["hits"][0]
+
+
+def test_an_index_is_searched_by_its_own_models_as_it_was_tuned(folders, tmp_path, serve):
+    with Index.open(tmp_path / "index", Embedder(folders["bert"])) as index:
+        index.add([Text(name, text) for name, text in TEXTS.items()])
+        index.prefer(Choice(("bm25",), rerank="tiny-reranker", read=2))
+    settings = {"index": tmp_path / "index", "keys": tmp_path / "keys.json"}
+    with serve(models=(), rerankers=(str(folders["reranker"]),), **settings) as server:
+        models = httpx2.get(f"{server.url}/v1/models").json()["data"]
+        assert [model["id"] for model in models] == ["tiny-reranker", "tiny-bert"]
+        found = httpx2.post(f"{server.url}/v1/search", json={"query": "the lift on the road"}).json()
+        assert found["read"] == 2
+        assert {leg for hit in found["hits"] for leg in hit["legs"]} == {"bm25"}
+        found = httpx2.post(f"{server.url}/v1/search", json={"query": "the lift", "legs": ["dense"]}).json()
+        assert "read" not in found
+        assert set(found["hits"][0]["legs"]) == {"dense"}
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ def as_answer(found: Results, request: Request, facets: Mapping[str, Mapping[str
         facets: counts of values, by field.
     """
     said: dict[str, Any] = {"query": request.query, "hits": [as_object(hit, request) for hit in found.hits]}
-    if request.rerank:
+    if request.rerank or found.read or found.late:
         said |= {"read": found.read, "late": found.late}
     if request.min_relevance:
         said |= {

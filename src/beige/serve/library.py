@@ -53,10 +53,12 @@ class Opened:
     Attributes:
         index: to search, with models whose texts wait in the lane of queries.
         searcher: of it.
+        reranker: the name of the one that it has; None for none.
     """
 
     index: Index
     searcher: Searcher
+    reranker: str | None
 
 
 class Library:
@@ -177,10 +179,10 @@ class Library:
         index = await asyncio.to_thread(Index.open, self._folder, lent)
         self._stack.callback(index.close)
         service = self._service
-        has_reranker = any(model.kind == "reranker" for model in service.models.all)
-        searcher = Searcher(index, reranker=LentReranker(service) if has_reranker else None)
+        reranker = next((model.name for model in service.models.all if model.kind == "reranker"), None)
+        searcher = Searcher(index, reranker=LentReranker(service) if reranker else None)
         self._stack.callback(searcher.close)
-        self._opened = Opened(index, searcher)
+        self._opened = Opened(index, searcher, reranker)
 
     async def _lend(self, lane: Lane) -> list[Embedder]:
         """The index's models; of a new one, the server's first."""

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Request, Response
@@ -32,11 +32,15 @@ class SearchRequest(Body):
     query: Annotated[str | Texts, Field(examples=["how are files parsed?"], description="One, or a list.")]
     limit: _Limit = 10
     legs: list[str] | None = None
-    fusion: str = "convex"
+    fusion: str | None = None
     weights: Annotated[dict[str, float] | None, Field(description="Of the legs in the fusion.")] = None
+    depth: StrictInt | None = None
     rescore: StrictInt = 50
     multi_within: Annotated[float | None, Field(description="Seconds.")] = None
-    rerank: Annotated[StrictInt, Field(ge=0, description="How many candidates the server's reranker reads.")] = 0
+    rerank: Annotated[
+        StrictInt | None,
+        Field(description="How many candidates the server's reranker reads; by default what the index was tuned to."),
+    ] = None
     rerank_within: Annotated[float | None, Field(description="Seconds.")] = None
     diversity: float = 0.0
     join: StrictBool = False
@@ -69,9 +73,10 @@ async def find(request: Request, body: SearchRequest) -> Response:
 
     def one(wanted: search.Request) -> Callable[[Opened], Mapping[str, Any]]:
         def read(opened: Opened) -> Mapping[str, Any]:
-            found = opened.searcher.run(wanted)
+            settled = wanted if wanted.rerank is not None or _tuned(opened, wanted) else replace(wanted, rerank=0)
+            found = opened.searcher.run(settled)
             facets = {field: opened.searcher.facet(field, wanted.filter) for field in body.facets}
-            return as_answer(found, wanted, facets)
+            return as_answer(found, settled, facets)
 
         return read
 
@@ -111,3 +116,9 @@ async def index(request: Request) -> Response:
     """What the index holds, which models made it, and how its files are: as `beige status --json`."""
     found = await library_of(request).read(terms_of(request), lambda opened: asdict(opened.index.status()))
     return answer(json_bytes(found))
+
+
+def _tuned(opened: Opened, wanted: search.Request) -> bool:
+    """Whether the index was tuned to the server's reranker, and the request leaves open how it is searched."""
+    choice = opened.index.manifest.choice
+    return wanted.open and choice is not None and choice.rerank is not None and choice.rerank == opened.reranker

@@ -218,7 +218,7 @@ def _warm(path: Path, queries: Sequence[str]) -> dict[str, Any]:
     """Milliseconds of a hybrid search in a process that has the model loaded, and of them the store's."""
     with Index.open(path) as index:
         store = _Watched(index.store)
-        index._store = store  # type: ignore[assignment]  # it passes everything on
+        index._store = store  # it passes everything on
         with Searcher(index) as searcher:
             searcher.search(queries[0])
             store.busy()

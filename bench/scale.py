@@ -28,7 +28,7 @@ from beige.embedder import Embedder
 from beige.index import Index
 from beige.index.manifest import Storage
 from beige.index.sqlite_store import CACHE, DATABASE, SqliteStore
-from beige.index.store import Entry
+from beige.index.store import Entry, Store
 from beige.search import Searcher
 from beige.values import Embedding, Floats, Output
 from bench.machine import circumstances
@@ -301,7 +301,7 @@ def timed(arguments: Iterable[tuple[Any, ...]], ask: Callable[..., Any]) -> dict
     }
 
 
-def places(store: SqliteStore, vector: Floats, k: int) -> set[Place]:
+def places(store: Store, vector: Floats, k: int) -> set[Place]:
     """The ten best of the k that the dense leg finds."""
     return {(p.source, p.position) for p in store.fetch(store.top("dense", vector, k).ids[:10])}
 

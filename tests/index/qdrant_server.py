@@ -57,6 +57,11 @@ def _create(client: QdrantClient, name: str, body: Any) -> Any:
     )
 
 
+def _change(client: QdrantClient, name: str, body: Any) -> Any:
+    request = _made(models.UpdateCollection, body)
+    return client.update_collection(name, vectors_config=request.vectors)
+
+
 def _upsert(client: QdrantClient, name: str, body: Any) -> Any:
     return client.upsert(name, _made(models.PointsList, body).points)
 
@@ -115,6 +120,7 @@ ROUTES: dict[tuple[str, str], Callable[[QdrantClient, str, Any], Any]] = {
     ("GET", "exists"): lambda client, name, _: {"exists": client.collection_exists(name)},
     ("GET", ""): lambda client, name, _: client.get_collection(name),
     ("PUT", ""): _create,
+    ("PATCH", ""): _change,
     ("DELETE", ""): lambda client, name, _: client.delete_collection(name),
     ("PUT", "index"): lambda *_: {"operation_id": 1, "status": "completed"},
     ("PUT", "points"): _upsert,
@@ -188,7 +194,7 @@ def serving(state: State | None = None) -> Iterator[State]:
             self.end_headers()
             self.wfile.write(content)
 
-        do_GET = do_PUT = do_POST = do_DELETE = _do
+        do_GET = do_PUT = do_PATCH = do_POST = do_DELETE = _do
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     thread = threading.Thread(target=server.serve_forever, daemon=True)

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from beige.errors import FingerprintError, LockedError, StoreError, UsageError
-from beige.index import Index, manifest_at
+from beige.index import Index, place_of
 from beige.index.manifest import Manifest
 from beige.models.checkpoint import open_checkpoint
 from beige.search import Searcher
@@ -17,7 +17,7 @@ def test_opening_without_an_index_says_how_to_make_one(here: Path) -> None:
     with pytest.raises(StoreError, match="beige index PATH --index nowhere"):
         Index.open("nowhere")
     assert not Path("nowhere").exists()
-    assert manifest_at("nowhere") is None
+    assert place_of("nowhere").manifest() is None
 
 
 def test_an_index_is_made_where_an_embedder_is_given(here: Path, embedder: StandIn) -> None:
@@ -27,7 +27,7 @@ def test_an_index_is_made_where_an_embedder_is_given(here: Path, embedder: Stand
     with Index.open("new") as index:
         assert index.manifest.leg("dense").dimension == embedder.checkpoint.dimension
         assert index.manifest.chunk_tokens == embedder.checkpoint.max_tokens
-    assert manifest_at("new").encoders[0].model == str(embedder.checkpoint.path)
+    assert place_of("new").manifest().encoders[0].model == str(embedder.checkpoint.path)
 
 
 def test_the_default_index(here: Path, embedder: StandIn, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -163,7 +163,7 @@ def test_a_broken_rebuild_leaves_the_old_index(here: Path, embedder: StandIn) ->
 def test_a_rebuild_takes_the_place_of_a_damaged_index(here: Path, embedder: StandIn) -> None:
     filled(embedder, "a.md")
     Path("index/index.sqlite").write_bytes(b"no database" * 1000)
-    assert manifest_at("index") is None
+    assert place_of("index").manifest() is None
     with Index.anew("index", embedder) as index:
         index.add("a.md")
     with Index.open("index") as index:

@@ -188,7 +188,7 @@ def test_back_and_forth_and_finish(here: Path, embedder: StandIn, other: Other, 
         index.add("docs")
         index.delete("note 2")
         wanted = contents()
-        index.encoders = type(index.encoders)(index.path, index.manifest, [other])
+        index.encoders = type(index.encoders)(index.place, index.manifest, [other])
         embedder.texts.clear()
         index.rollback()
     assert contents() == wanted
@@ -332,8 +332,8 @@ def test_kills(here: Path, embedder: StandIn, other: Other, filled: random.Rando
             if which == "migrate":
                 index.migrate(target)
             else:
-                index.encoders = type(index.encoders)(index.path, index.manifest, [source])
-                index.encoders.after = lambda manifest: type(index.encoders)(index.path, manifest, [target])
+                index.encoders = type(index.encoders)(index.place, index.manifest, [source])
+                index.encoders.after = lambda manifest: type(index.encoders)(index.place, manifest, [target])
                 Index.rollback(index)
             assert index.manifest.encoders[0].fingerprint == target.fingerprint
     assert contents() == wanted

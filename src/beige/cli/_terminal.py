@@ -18,7 +18,11 @@ Json = typer.Option(
 )
 
 Where = typer.Option(
-    None, "--index", metavar="DIR", help="The index: a folder. Without it BEIGE_INDEX, else .beige in this folder."
+    None,
+    "--index",
+    metavar="DIR|URL",
+    help="The index: a folder, or a collection, qdrant+http://HOST:6333/NAME. Without it BEIGE_INDEX, else .beige in "
+    "this folder.",
 )
 
 

@@ -2,7 +2,6 @@
 
 import sys
 from contextlib import AbstractContextManager
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import typer
@@ -11,6 +10,7 @@ from beige.cli._terminal import emit, names
 
 if TYPE_CHECKING:
     from beige.index import Index
+    from beige.index.place import Place
     from beige.index.report import Report
 
 Model = typer.Option(
@@ -40,7 +40,7 @@ Verbose = typer.Option(False, "--verbose", "-v", help="Print each source on stde
 
 
 def open_index(
-    folder: Path,
+    place: "Place",
     model: str | None,
     legs: str | None,
     precision: str,
@@ -52,23 +52,23 @@ def open_index(
 ) -> AbstractContextManager["Index"]:
     """An index to add to, made where there is none; with `rebuild` an empty one that takes the old one's place."""
     from beige.embedder import DEFAULT_MODEL, Embedder
-    from beige.index import Index, manifest_at
+    from beige.index import Index
     from beige.index.plan import models_of
 
     asked = None if legs is None else names(legs)
-    models = models_of(model, asked, manifest_at(folder), DEFAULT_MODEL)
+    models = models_of(model, asked, place.manifest(), DEFAULT_MODEL)
     embedders = [Embedder(name, precision=precision) for name in models]
     return (Index.anew if rebuild else Index.open)(
-        folder, embedders, legs=asked, dimensions=dimensions, untrained=untrained, language=language
+        place, embedders, legs=asked, dimensions=dimensions, untrained=untrained, language=language
     )
 
 
-def show(report: "Report", folder: Path, base: str | None, *, as_json: bool, embeds: bool = True) -> None:
+def show(report: "Report", place: object, base: str | None, *, as_json: bool, embeds: bool = True) -> None:
     """Print what a run did, and end with exit code 1 where something failed.
 
     Args:
         report: of the run.
-        folder: the index's.
+        place: where the index is.
         base: what relative sources are relative to; None where what failed has no path.
         as_json: as one JSON document, without the remarks, which go to stderr in any case.
         embeds: whether the run was one that embeds.
@@ -87,7 +87,7 @@ def show(report: "Report", folder: Path, base: str | None, *, as_json: bool, emb
         counts = ", ".join(f"{count:,} {kind}" for kind, count in report.documents.items() if count) or "no documents"
         pace = f"{report.tokens / report.seconds:,.0f} tokens/s" if report.tokens else "nothing to embed"
         work = f" in {report.seconds:.1f} s ({report.chunks:,} chunks, {pace})" if embeds else ""
-        typer.echo(f"{folder}: {counts}{work}")
+        typer.echo(f"{place}: {counts}{work}")
     if report.failures:
         raise typer.Exit(1)
 

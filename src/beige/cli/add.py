@@ -3,7 +3,6 @@
 import json
 import os
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any, BinaryIO
 
 import typer
@@ -38,24 +37,24 @@ def run(
     from beige.cli._texts import open_input
     from beige.documents.decoding import decode
     from beige.documents.text import Text, texts_of
-    from beige.environment import default_index
     from beige.errors import UsageError
+    from beige.index import place_of
     from beige.index.lease import lease
 
     lease(ttl, 0)  # what is no time is said before the model is loaded
     fields = dict(map(_field, field))
     if source is None and (fields or title):
         raise UsageError("--field and --title are of one text: name it with --source")
-    folder = Path(index or default_index())
+    place = place_of(index)
     with open_input(file) as data:
         given = (
             texts_of(_lines(data))
             if source is None
             else [Text(source, decode(data.read()), title=title, fields=fields, media=media)]
         )
-        with open_index(folder, model, legs, precision, language) as target:
+        with open_index(place, model, legs, precision, language) as target:
             report = target.add(given, ttl=ttl)
-    show(report, folder, None, as_json=as_json)
+    show(report, place, None, as_json=as_json)
 
 
 def _field(option: str) -> tuple[str, Any]:

@@ -19,10 +19,10 @@ def run(
 
     The copy is checked and read again before it gets its name.
     """
-    from beige.environment import default_index
+    from beige.index import place_of
     from beige.index.snapshot import backup
 
-    folder = Path(index or default_index()).expanduser()
+    folder = place_of(index).only_folder("beige backup")
     made = backup(folder, path, force=force)
     if as_json:
         emit({"path": str(path)} | asdict(made))

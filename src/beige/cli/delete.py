@@ -1,7 +1,5 @@
 """`beige delete`: remove documents from an index."""
 
-from pathlib import Path
-
 import typer
 
 from beige.cli._terminal import Json, Where
@@ -19,9 +17,8 @@ def run(
 
     A name that no document has is told, and makes the exit code 1.
     """
-    from beige.environment import default_index
     from beige.index import Index
 
     with Index.open(index) as opened:
         report = opened.delete(*sources, prefix=prefix, from_here=True)
-    show(report, Path(index or default_index()), None, as_json=as_json, embeds=False)
+    show(report, opened.place, None, as_json=as_json, embeds=False)

@@ -1,7 +1,6 @@
 """`beige index`: bring an index up to date with files and folders."""
 
 import threading
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import typer
@@ -48,14 +47,14 @@ def run(
     Ctrl-C loses nothing that was committed.
     """
     from beige.documents.walk import find, from_here
-    from beige.environment import default_index
+    from beige.index import place_of
     from beige.index.lease import lease
 
-    folder = Path(index or default_index())
-    found = find(paths, folder)  # a misspelt path is said before a model is loaded
+    place = place_of(index)
+    found = find(paths, place.folder)  # a misspelt path is said before a model is loaded
     lease(ttl, 0)  # a time that is none too
     opened = open_index(
-        folder, model, legs, precision, language, dimensions=dimensions, untrained=untrained, rebuild=rebuild
+        place, model, legs, precision, language, dimensions=dimensions, untrained=untrained, rebuild=rebuild
     )
     with opened as target, progress("documents") as bar:
         if storage:
@@ -71,4 +70,4 @@ def run(
 
         report = target.add(*paths, ttl=ttl, tell=tell)
         base = target.base
-    show(report, folder, base, as_json=as_json)
+    show(report, place, base, as_json=as_json)

@@ -47,7 +47,7 @@ def run(
     with Index.open(index) as opened:
         if finish:
             dropped = opened.finish()
-            _say(as_json, {"dropped": dropped}, f"{opened.path}: dropped {' and '.join(dropped) or 'nothing'}")
+            _say(as_json, {"dropped": dropped}, f"{opened.place}: dropped {' and '.join(dropped) or 'nothing'}")
             return
         judged = None if queries is None else _Judged(opened, queries, qrels)
         with progress("documents") as bar:

@@ -19,10 +19,10 @@ def run(
 
     An index that is replaced is searched until the restored one is whole.
     """
-    from beige.environment import default_index
+    from beige.index import place_of
     from beige.index.snapshot import restore
 
-    folder = Path(index or default_index()).expanduser()
+    folder = place_of(index).only_folder("beige restore")
     made = restore(path, folder, force=force)
     if as_json:
         emit({"index": str(folder)} | asdict(made))

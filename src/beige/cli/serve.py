@@ -42,8 +42,8 @@ def run(
     The index is searched and filled over HTTP too; where there is none, the first upload makes it.
     Models that are not on this machine are pulled first. Ctrl-C ends it when what was taken is answered.
     """
-    from beige.environment import default_index
     from beige.errors import MissingExtraError, UsageError
+    from beige.index import place_of
     from beige.serve.keys import default_file
     from beige.serve.settings import Settings, parse_size
 
@@ -65,7 +65,7 @@ def run(
         if not (name and equals and meant):
             raise UsageError(f"alias {pair!r} must be written as NAME=MODEL")
         aliases[name] = meant
-    folder = Path(index or default_index()).expanduser()
+    folder = place_of(index).only_folder("beige serve")
     settings = Settings(
         host=host,
         port=port,

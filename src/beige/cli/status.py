@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 from beige.cli._terminal import Json, Where, emit, facts
 
 if TYPE_CHECKING:
+    from beige.index import Status
     from beige.index.manifest import Leg, Manifest
 
 
@@ -29,14 +30,23 @@ def run(
             "chunks": f"{status.chunks:,} of at most {made.chunk_tokens} tokens",
             "legs": "\n".join(_leg(leg, made) for leg in made.legs),
             "models": "\n".join(f"{one.model}, {one.precision}, {one.fingerprint[:16]}" for one in made.encoders),
-            "on disk": f"{status.bytes / 1e6:,.1f} MB",
-            "caches": ", ".join(f"{leg} {state}" for leg, state in status.caches.items()),
+            **_files(status),
             "storage": made.storage,
             "created": made.created,
-            "last change": status.changed,
             **{name: f"generation by {models}" for name, models in status.generations.items()},
         }
     )
+
+
+def _files(status: "Status") -> dict[str, str]:
+    """What is known of an index's files; nothing of a collection's."""
+    if status.bytes is None or status.changed is None:
+        return {}
+    return {
+        "on disk": f"{status.bytes / 1e6:,.1f} MB",
+        "caches": ", ".join(f"{leg} {state}" for leg, state in status.caches.items()),
+        "last change": status.changed,
+    }
 
 
 def _leg(leg: "Leg", made: "Manifest") -> str:

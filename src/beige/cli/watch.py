@@ -1,7 +1,6 @@
 """`beige watch`: an index follows folders."""
 
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import typer
@@ -29,13 +28,13 @@ def run(
     A folder that goes away keeps its documents until it is back.
     """
     from beige.documents.walk import find, from_here
-    from beige.environment import default_index
+    from beige.index import place_of
     from beige.index.lease import lease
 
-    folder = Path(index or default_index()).expanduser()
-    find(paths, folder)  # a misspelt path is said before the model is loaded
+    place = place_of(index)
+    find(paths, place.folder)  # a misspelt path is said before the model is loaded
     lease(ttl, 0)
-    with open_index(folder, model, None, precision, language) as target:
+    with open_index(place, model, None, precision, language) as target:
 
         def tell(change: "Change") -> None:
             if change.kind == "unchanged":

@@ -41,7 +41,7 @@ def of_index(index: "Index", queries: Path, qrels: Path | None = None) -> Retrie
         raise InputError(f"{queries}: no source is relevant to any query")
     barren = sum(not any(grade > 0 for grade in grades.values()) for grades in judgements.values())
     return Retrieval(
-        name=f"{index.path.name} by {queries.name}",
+        name=f"{index.place.name} by {queries.name}",
         documents={key: Record("", Chunk(at.text, at.locator).embedded_text) for key, at in passages.items()},
         queries=texts,
         judgements=judgements,

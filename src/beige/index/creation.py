@@ -1,6 +1,5 @@
 """How an index comes to be: as a whole, or not at all."""
 
-import os
 from pathlib import Path
 
 from beige.analyser import Analyser
@@ -38,13 +37,13 @@ def create(database: Path, manifest: Manifest) -> None:
     sync_folder(database.parent.parent)
 
 
-def manifest_of(plan: Plan, language: str, folder: Path) -> Manifest:
+def manifest_of(plan: Plan, language: str, base: str) -> Manifest:
     """The manifest of a new index.
 
     Args:
         plan: its models and legs.
         language: of the words that BM25 stems.
-        folder: of the index.
+        base: what it says of the folder that relative sources are relative to.
 
     Raises:
         UsageError: there is no stemmer for the language.
@@ -56,10 +55,5 @@ def manifest_of(plan: Plan, language: str, folder: Path) -> Manifest:
         legs=plan.legs,
         chunk_tokens=min(CHUNK_TOKENS, *(embedder.checkpoint.max_tokens for embedder in plan.embedders)),
         analyser=Analyser(language).name,
-        base=_base(folder),
+        base=base,
     )
-
-
-def _base(folder: Path) -> str:
-    here, index = Path.cwd(), Path(os.path.realpath(folder))
-    return os.path.relpath(here, index) if index.is_relative_to(here) else str(here)

@@ -2,7 +2,6 @@
 
 import threading
 from collections.abc import Iterable
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from beige.errors import FingerprintError
@@ -10,6 +9,7 @@ from beige.index.manifest import Encoder, Manifest
 
 if TYPE_CHECKING:
     from beige.embedder import Embedder
+    from beige.index.place import Place
     from beige.models.checkpoint import Checkpoint
 
 
@@ -17,7 +17,7 @@ class Encoders:
     """Embedders by the names that an index has for them; safe to use from several threads.
 
     Args:
-        folder: of the index, for errors.
+        place: of the index, for errors.
         manifest: of the index.
         given: embedders that are there already; the others are loaded by name.
 
@@ -25,8 +25,8 @@ class Encoders:
         FingerprintError: one that is given made no vectors of the index.
     """
 
-    def __init__(self, folder: Path, manifest: Manifest, given: Iterable["Embedder"] = ()) -> None:
-        self._folder = folder
+    def __init__(self, place: "Place", manifest: Manifest, given: Iterable["Embedder"] = ()) -> None:
+        self._place = place
         self._manifest = manifest
         self._loaded = {self.check(embedder).model: embedder for embedder in given}
         self._lock = threading.Lock()
@@ -49,7 +49,7 @@ class Encoders:
         made = {encoder.fingerprint for encoder in manifest.encoders}
         with self._lock:
             kept = [embedder for embedder in self._loaded.values() if embedder.fingerprint in made]
-        return Encoders(self._folder, manifest, kept)
+        return Encoders(self._place, manifest, kept)
 
     def all(self) -> dict[str, "Embedder"]:
         """Every model that makes vectors of the index, by name."""
@@ -68,10 +68,7 @@ class Encoders:
         model, made = name_of(embedder.checkpoint), self._manifest.models
         known = model in (encoder.model for encoder in self._manifest.encoders)
         said = f"by another version of {model}" if known else f"by {made}, not by {model}"
-        raise FingerprintError(
-            f"the index {self._folder} was made {said}; "
-            f"move it while it is searched with beige migrate --index {self._folder} --model {model}"
-        )
+        raise FingerprintError(f"the index {self._place} was made {said}; {self._place.with_model(model)}")
 
 
 def load(model: str) -> "Embedder":

@@ -47,7 +47,7 @@ class Following:
         self._merge_at: float | None = None  # while the caches are behind
         self._waiting = ""
 
-    def run(self, paths: Sequence[str | Path], skip: Path, stop: threading.Event | None) -> None:
+    def run(self, paths: Sequence[str | Path], skip: Path | None, stop: threading.Event | None) -> None:
         """Follow the paths until `stop` is set; see `Index.watch`."""
         for told in rounds(paths, skip, stop):
             for path in sorted(told.missing):

@@ -4,7 +4,6 @@ It knows which models made its vectors and how its words were analysed. How vect
 become vectors the pipeline's, how a query becomes hits `beige.search`'s.
 """
 
-import os
 import threading
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
@@ -19,18 +18,17 @@ from beige.analyser import AUTO, Analyser, language_of
 from beige.documents.chunk import Failure
 from beige.documents.text import Text
 from beige.documents.upload import Upload
-from beige.environment import default_index
 from beige.errors import StoreError, UsageError
 from beige.index.creation import manifest_of
 from beige.index.encoders import Encoders, load
 from beige.index.lease import lease
 from beige.index.manifest import Calibration, Choice, Manifest, Storage
+from beige.index.place import Folder, Place, Where, place_of
 from beige.index.plan import Plan, agree
 from beige.index.removal import remove
-from beige.index.replacement import replacement
 from beige.index.report import Change, Report
-from beige.index.sqlite_store import DATABASE, SqliteStore
-from beige.index.status import Status, status
+from beige.index.status import Status
+from beige.index.store import Store
 from beige.models.layout import TOKENIZER
 
 if TYPE_CHECKING:
@@ -43,29 +41,29 @@ Models: TypeAlias = "Embedder | str | Sequence[Embedder | str] | None"
 
 
 class Index:
-    """Documents with their chunks and vectors in a folder; safe to use from several threads.
+    """Documents with their chunks and vectors in a folder or a collection; safe to use from several threads.
 
     Searching goes on, here and in other processes, while one `add` at a time writes, and sees what `add` has told of.
     Where another index takes the place of this one (a rebuild, a migration, a restored backup), it is opened instead;
     its models are then loaded, unless they are those of before.
 
     Attributes:
-        path: the folder.
+        place: where it is.
         encoders: the models that made the vectors.
     """
 
-    def __init__(self, path: Path, store: SqliteStore, given: Sequence["Embedder"], home: Path | None = None) -> None:
-        self.path = path
-        self._home = home or path  # where it is, or will be when it is whole
+    def __init__(self, place: Place, store: Store, given: Sequence["Embedder"], home: Place | None = None) -> None:
+        self.place = place
+        self._home = home or place  # where it is, or will be when it is whole
         self._store = store
         self._opening = threading.Lock()
         self._closed = False
-        self.encoders = Encoders(path, store.manifest, given)
+        self.encoders = Encoders(place, store.manifest, given)
 
     @classmethod
     def open(
         cls,
-        path: str | Path | None = None,
+        path: Where = None,
         embedder: Models = None,
         *,
         legs: Sequence[str] | None = None,
@@ -76,7 +74,8 @@ class Index:
         """Open an index, or make an empty one where there is none and an embedder is given.
 
         Args:
-            path: its folder; None for `BEIGE_INDEX`, else `.beige` in the current folder.
+            path: its folder, or the address of its collection, such as
+                "qdrant+http://host:6333/name"; None for `BEIGE_INDEX`, else `.beige` in the current folder.
             embedder: an `Embedder`, or the name of its model, or several of these, of which the first one's tokens
                 measure chunks; None for the models that made the index.
             legs: what a new index is to be searched by: "bm25", an output of the first model ("dense", "sparse"), or
@@ -92,15 +91,15 @@ class Index:
             UsageError: the index was made with other legs, dimensions or another language, there is no stemmer for it,
                 or a model does not give what a leg needs.
         """
-        folder = Path(default_index() if path is None else path).expanduser()
+        place = place_of(path)
         given = _embedders(embedder)
-        if given and not (folder / DATABASE).exists():
+        if given and not place.exists():
             plan = Plan.of(given, legs, dimensions=dimensions, untrained=untrained)
-            SqliteStore.create(folder, manifest_of(plan, language or AUTO, folder)).close()
+            place.create(manifest_of(plan, language or AUTO, place.relative(str(Path.cwd())))).close()
             given = plan.embedders
-        store = SqliteStore.open(folder)
+        store = place.open()
         try:
-            index = cls(folder, store, given)
+            index = cls(place, store, given)
             index.check(legs=legs, dimensions=dimensions, language=language)
         except BaseException:
             store.close()
@@ -111,7 +110,7 @@ class Index:
     @contextmanager
     def anew(
         cls,
-        path: str | Path | None,
+        path: Where,
         embedder: Models,
         *,
         legs: Sequence[str] | None = None,
@@ -136,22 +135,32 @@ class Index:
             StoreError: there is no embedder and no old index.
             UsageError: as for `open`.
         """
-        home = Path(default_index() if path is None else path).expanduser()
-        old = manifest_at(home)
+        home = place_of(path)
+        old = home.manifest()
         plan = Plan.of(_embedders(embedder), legs, old, dimensions=dimensions, untrained=untrained)
-        manifest = manifest_of(plan, language or (language_of(old.analyser) if old else AUTO), home)
-        with replacement(home) as folder:
-            SqliteStore.create(folder, manifest.kept_as(old.storage) if old else manifest).close()
-            with cls(folder, SqliteStore.open(folder), plan.embedders, home=home) as index:
+        language = language or (language_of(old.analyser) if old else AUTO)
+        manifest = manifest_of(plan, language, home.relative(str(Path.cwd())))
+        with home.replaced() as place:
+            place.create(manifest.kept_as(old.storage) if old else manifest).close()
+            with cls(place, place.open(), plan.embedders, home=home) as index:
                 yield index
 
     @property
-    def store(self) -> SqliteStore:
+    def path(self) -> Path:
+        """Its folder.
+
+        Raises:
+            UsageError: it is in a collection.
+        """
+        return self.place.only_folder("a path")
+
+    @property
+    def store(self) -> Store:
         """The place of the vectors, open for reading."""
         if self._store.replaced and not self._closed:
             with self._opening:
                 if self._store.replaced:
-                    store = SqliteStore.open(self.path)
+                    store = self.place.open()
                     self.encoders = self.encoders.after(store.manifest)
                     self.__dict__.pop("analyser", None)
                     old, self._store = self._store, store
@@ -179,7 +188,7 @@ class Index:
     @property
     def base(self) -> str:
         """The folder that relative sources are relative to: the current one when the index was made."""
-        return os.path.normpath(os.path.join(os.path.realpath(self._home), self.manifest.base))  # noqa: PTH118
+        return self._home.absolute(self.manifest.base)
 
     @property
     def embedder(self) -> "Embedder":
@@ -200,8 +209,8 @@ class Index:
         analyser = Analyser(language_of(self.manifest.analyser), self.store.languages)
         if analyser.name != self.manifest.analyser:
             raise StoreError(
-                f"the words of the index {self.path} were analysed by another version of Beige "
-                f"({self.manifest.analyser}, here {analyser.name}); make it anew with beige index --rebuild PATH"
+                f"the words of the index {self.place} were analysed by another version of Beige "
+                f"({self.manifest.analyser}, here {analyser.name}); {self.place.anew} PATH"
             )
         return analyser
 
@@ -238,9 +247,9 @@ class Index:
             [item] if isinstance(item, Text) else item for item in what if not isinstance(item, str | Path | Upload)
         )
 
-        def origins(store: SqliteStore, terms: "Terms") -> "Iterator[Origin]":
+        def origins(store: Store, terms: "Terms") -> "Iterator[Origin]":
             if paths:
-                yield FromPaths(paths, self._home, store, self.base, terms)
+                yield FromPaths(paths, self._home.folder, store, self.base, terms)
             if uploads:
                 yield FromUploads(uploads, store, terms)
             yield FromTexts(texts, store, terms)
@@ -268,8 +277,8 @@ class Index:
         """
         from beige.index.origins import FromPaths
 
-        def origins(store: SqliteStore, terms: "Terms") -> "Iterator[Origin]":
-            yield FromPaths(paths, self._home, store, self.base, terms, within=changed)
+        def origins(store: Store, terms: "Terms") -> "Iterator[Origin]":
+            yield FromPaths(paths, self._home.folder, store, self.base, terms, within=changed)
 
         return self._run(origins, ttl, tell, merge=False)
 
@@ -303,7 +312,7 @@ class Index:
         from beige.index.following import Following
 
         nothing: Callable[[object], None] = lambda _: None  # noqa: E731
-        Following(self, ttl, tell or nothing, done or nothing, say or nothing).run(paths, self._home, stop)
+        Following(self, ttl, tell or nothing, done or nothing, say or nothing).run(paths, self._home.folder, stop)
 
     def merge(self) -> None:
         """Fold what changed into the caches, and remove what has expired.
@@ -311,11 +320,11 @@ class Index:
         Raises:
             LockedError: another process writes to the index.
         """
-        SqliteStore.open(self.path, write=True).close()
+        self.place.open(write=True).close()
 
     def _run(
         self,
-        origins: "Callable[[SqliteStore, Terms], Iterator[Origin]]",
+        origins: "Callable[[Store, Terms], Iterator[Origin]]",
         ttl: str | float | timedelta | None,
         tell: Callable[[Change], None] | None,
         *,
@@ -326,7 +335,7 @@ class Index:
 
         now = time.time()
         until = lease(ttl, now)
-        store = SqliteStore.open(self.path, write=True)  # before the models: no migration changes them from now on
+        store = self.place.open(write=True)  # before the models: no migration changes them from now on
         try:
             analyser, encoders = self.analyser, self.encoders.all()
             terms = Terms(self.embedder.checkpoint.path / TOKENIZER, self.manifest.chunk_tokens, until, now)
@@ -354,7 +363,7 @@ class Index:
         changes: dict[str, object] = {} if choice is None else {"choice": choice}
         if calibration is not None:
             changes["calibration"] = (*others, calibration)
-        with SqliteStore.open(self.path, write=True) as store:
+        with self.place.open(write=True) as store:
             store.update_manifest(**changes)
         self.store.reload_manifest()
 
@@ -376,9 +385,9 @@ class Index:
         legs = self.manifest.kept_as(cast("Storage", storage)).legs
         if legs == self.manifest.legs:
             return
-        with SqliteStore.open(self.path, write=True) as store:
+        with self.place.open(write=True) as store:
             store.update_manifest(legs=legs)
-        SqliteStore.open(self.path, write=True).close()  # who opens to write rebuilds what is kept otherwise
+        self.place.open(write=True).close()  # who opens to write rebuilds what is kept otherwise
         self.store.reload_manifest()
 
     def migrate(
@@ -409,15 +418,16 @@ class Index:
         """
         from beige.index.migration import Migration, successor
 
+        folder = self.place.only_folder("beige migrate")
         given = load(embedder) if isinstance(embedder, str) else embedder
         old = self.manifest
         if given.fingerprint == old.encoders[0].fingerprint and self._words_are_current():
-            raise UsageError(f"the index {self.path} is of {old.encoders[0].model} already: name another model")
+            raise UsageError(f"the index {self.place} is of {old.encoders[0].model} already: name another model")
         plan = Plan.succeeding(old, given, {one.model: self.encoders.of(one.model) for one in old.encoders[1:]})
-        manifest = successor(old, manifest_of(plan, language_of(old.analyser), self._home))
+        manifest = successor(old, manifest_of(plan, language_of(old.analyser), old.base))
         approved = None if approve is None else lambda beside: self._asked(approve, beside, plan.embedders)
         embedders = {one.model: embedder for one, embedder in zip(plan.encoders, plan.embedders, strict=True)}
-        return Migration(self.path, tell or (lambda change: None)).forth(manifest, lambda _: embedders, approved)
+        return Migration(folder, tell or (lambda change: None)).forth(manifest, lambda _: embedders, approved)
 
     def rollback(self, *, tell: Callable[[Change], None] | None = None) -> Report:
         """Return to the generation before the last migration, with what has changed since; the other one is kept.
@@ -428,7 +438,7 @@ class Index:
         """
         from beige.index.migration import Migration
 
-        return Migration(self.path, tell or (lambda change: None)).back(
+        return Migration(self.place.only_folder("beige migrate"), tell or (lambda change: None)).back(
             lambda manifest: self.encoders.after(manifest).all()
         )
 
@@ -440,13 +450,14 @@ class Index:
         """
         from beige.index.migration import Migration
 
-        return Migration(self.path, lambda change: None).finish()
+        return Migration(self.place.only_folder("beige migrate"), lambda change: None).finish()
 
     def _words_are_current(self) -> bool:
         return Analyser(language_of(self.manifest.analyser)).name == self.manifest.analyser
 
     def _asked(self, approve: "Callable[[Index], bool]", beside: Path, embedders: Sequence["Embedder"]) -> bool:
-        with type(self)(beside, SqliteStore.open(beside), embedders, home=self._home) as index:
+        place = Folder(beside)
+        with type(self)(place, place.open(), embedders, home=self._home) as index:
             return approve(index)
 
     def delete(
@@ -471,7 +482,7 @@ class Index:
             UsageError: an empty prefix, which would mean everything.
             LockedError: another process writes to the index.
         """
-        with SqliteStore.open(self.path, write=True) as store:
+        with self.place.open(write=True) as store:
             base = self.base if from_here else None
             report = remove(store, sources, prefix=prefix, base=base, tell=tell or (lambda change: None))
             report.notices += store.notices
@@ -489,27 +500,27 @@ class Index:
         Raises:
             UsageError: it was made with others.
         """
-        made, anew = self.manifest, f"make it anew with beige index --rebuild --index {self.path}"
+        made, anew = self.manifest, self.place.anew
         if legs is not None and not agree(legs, made.legs):
             raise UsageError(
-                f"the index {self.path} has the legs {', '.join(leg.name for leg in made.legs)} of {made.models}; "
+                f"the index {self.place} has the legs {', '.join(leg.name for leg in made.legs)} of {made.models}; "
                 f"{anew} --legs {','.join(legs)} PATH"
             )
         lengths = {leg.dimension for leg in made.legs if leg.kind == "dense"}
         if dimensions is not None and lengths - {dimensions}:
             raise UsageError(
-                f"the index {self.path} keeps vectors of {', '.join(map(str, lengths))} dimensions; "
+                f"the index {self.place} keeps vectors of {', '.join(map(str, lengths))} dimensions; "
                 f"{anew} --dimensions {dimensions} PATH"
             )
         if language is not None and Analyser(language).language != self.analyser.language:
             raise UsageError(
-                f"the index {self.path} was made with --language {self.analyser.language}; "
+                f"the index {self.place} was made with --language {self.analyser.language}; "
                 f"{anew} --language {language} PATH"
             )
 
     def status(self) -> Status:
         """What it holds, and how its files are."""
-        return status(self.path, self.store)
+        return self.place.status(self.store)
 
     def close(self) -> None:
         """Let go of its files; the embedder stays usable."""
@@ -522,15 +533,6 @@ class Index:
 
     def __exit__(self, *_: object) -> None:
         self.close()
-
-
-def manifest_at(path: str | Path | None) -> Manifest | None:
-    """The manifest of an index; None where there is no index, or none that can be read."""
-    try:
-        with Index.open(path) as index:
-            return index.manifest
-    except StoreError:
-        return None
 
 
 def _embedders(models: Models) -> tuple["Embedder", ...]:

@@ -17,7 +17,6 @@ from beige.errors import InputError
 from beige.index.files import Files, Step, step
 from beige.index.lease import Lease
 from beige.index.report import Change
-from beige.index.sqlite_store import SqliteStore
 from beige.index.store import Store, Stored
 
 Tell = Callable[[Change], None]
@@ -58,7 +57,7 @@ class FromPaths:
 
     Args:
         paths: files and folders.
-        skip: a folder that is not entered, the index's own.
+        skip: a folder that is not entered, the index's own; None where it has none.
         store: what is stored.
         base: the folder that relative sources are relative to.
         terms: what holds for the run.
@@ -71,7 +70,7 @@ class FromPaths:
     def __init__(
         self,
         paths: Sequence[str | Path],
-        skip: Path,
+        skip: Path | None,
         store: Store,
         base: str,
         terms: Terms,
@@ -179,7 +178,7 @@ class FromUploads:
 
 
 class FromStore:
-    """The documents of an embedded store: what is not stored as it is there, and the removal of what is not there.
+    """The documents of another store: what is not stored as it is there, and the removal of what is not there.
 
     Args:
         source: whose documents are wanted.
@@ -187,7 +186,7 @@ class FromStore:
         again: whether this was done before, so that what is unchanged has been told.
     """
 
-    def __init__(self, source: SqliteStore, store: Store, *, again: bool = False) -> None:
+    def __init__(self, source: Store, store: Store, *, again: bool = False) -> None:
         self._source = source
         self._store = store
         self._again = again

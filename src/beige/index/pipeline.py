@@ -20,8 +20,7 @@ from beige.index.files import Step
 from beige.index.manifest import Leg, Manifest
 from beige.index.origins import Origin
 from beige.index.report import Change, Report
-from beige.index.sqlite_store import SqliteStore
-from beige.index.store import Entry, Vector, Vectors
+from beige.index.store import Entry, Store, Vector, Vectors
 from beige.index.vectors import gathered, of_chunk
 
 if TYPE_CHECKING:
@@ -61,11 +60,11 @@ class Pipeline:
 
     def __init__(
         self,
-        store: SqliteStore,
+        store: Store,
         encoders: Mapping[str, "Embedder"],
         analyser: Analyser,
         tell: Callable[[Change], None],
-        beside: SqliteStore | None = None,
+        beside: Store | None = None,
     ) -> None:
         self._store = store
         self._beside = beside

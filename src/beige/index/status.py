@@ -8,6 +8,7 @@ from pathlib import Path
 from beige.index.generations import generations
 from beige.index.manifest import Manifest
 from beige.index.sqlite_store import DATABASE, SqliteStore
+from beige.index.store import Store
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,12 +16,13 @@ class Status:
     """What an index holds, and how its files are.
 
     Attributes:
-        path: its folder.
+        path: its folder, or its collection.
         documents: how many.
         chunks: how many they have.
-        bytes: of its files on disk.
-        changed: when it last changed, ISO 8601 in UTC.
+        bytes: of its files on disk; None of a collection, whose files are the server's.
+        changed: when it last changed, ISO 8601 in UTC; None of a collection.
         caches: by leg, "current", "behind", "missing" or "damaged"; all but the first cost searches time, nothing else.
+            A collection has none.
         manifest: what it says of itself.
         generations: models of those that do not serve: of the "previous" one, which is kept, and of the "next" one,
             which is being made.
@@ -29,14 +31,14 @@ class Status:
     path: str
     documents: int
     chunks: int
-    bytes: int
-    changed: str
+    bytes: int | None
+    changed: str | None
     caches: Mapping[str, str]
     manifest: Manifest
     generations: Mapping[str, str]
 
 
-def status(folder: Path, store: SqliteStore) -> Status:
+def of_folder(folder: Path, store: SqliteStore) -> Status:
     """The state of the index in a folder, whose store is open."""
     files = [path.stat() for path in folder.iterdir() if path.is_file()]
     changed = max(path.stat().st_mtime for path in folder.glob(f"{DATABASE}*") if not path.name.endswith("-shm"))
@@ -51,3 +53,9 @@ def status(folder: Path, store: SqliteStore) -> Status:
         manifest=store.manifest,
         generations=generations(folder),
     )
+
+
+def of_collection(address: str, store: Store) -> Status:
+    """The state of the index in a collection, whose store is open."""
+    documents, chunks = store.count()
+    return Status(address, documents, chunks, None, None, {}, store.manifest, {})

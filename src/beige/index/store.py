@@ -9,13 +9,14 @@ no best chunks: it only scores chunks that others found.
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Any, Protocol, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from beige.documents.chunk import Document, Fields, Locator
 from beige.index.filter import Filter
+from beige.index.manifest import Manifest
 from beige.values import Floats, Sparse
 
 Ids = NDArray[np.int64]
@@ -77,7 +78,18 @@ class Store(Protocol):
     """Documents with their chunks and vectors, durable, searchable leg by leg.
 
     A document that has expired is in no answer.
+
+    Attributes:
+        manifest: what the index says of itself.
+        notices: sentences on what was found half-done or damaged, and what was done about it.
     """
+
+    manifest: Manifest
+    notices: list[str]
+
+    @property
+    def replaced(self) -> bool:
+        """Whether another index has taken this one's place."""
 
     def upsert(self, entries: Sequence[Entry]) -> None:
         """Store the documents, each replacing the one of the same source; durable and visible when this returns."""
@@ -158,5 +170,30 @@ class Store(Protocol):
     def count(self) -> tuple[int, int]:
         """How many documents and chunks are stored."""
 
-    def close(self) -> None:
-        """Let go of files and locks; what was upserted is already durable."""
+    def document(self, source: str) -> Document | None:
+        """A document with its chunks, as it was stored; None where it is not."""
+
+    def overdue(self) -> bool:
+        """Whether something has expired that no writer has removed yet."""
+
+    def update_manifest(self, **changes: Any) -> None:
+        """Replace values of the manifest.
+
+        Raises:
+            StoreError: a name is unknown, or what the stored vectors depend on.
+        """
+
+    def reload_manifest(self) -> None:
+        """Read the manifest again, of which another process or object may have updated values."""
+
+    def close(self, *, merge: bool = True) -> None:
+        """Let go of files, connections and locks; what was upserted is already durable.
+
+        Args:
+            merge: whether a writer tidies up before: removes what has expired, and brings caches up to date.
+        """
+
+    def __enter__(self) -> Self:
+        """The store, closed when the block ends."""
+
+    def __exit__(self, *_: object) -> None: ...

@@ -19,7 +19,7 @@ from beige.embedder import Embedder
 from beige.errors import BeigeError, LockedError
 from beige.index import Index
 from beige.index.encoders import name_of
-from beige.index.index import manifest_at
+from beige.index.place import place_of
 from beige.index.report import Change
 from beige.index.sqlite_store import DATABASE
 from beige.search import Searcher
@@ -186,7 +186,7 @@ class Library:
 
     async def _lend(self, lane: Lane) -> list[Embedder]:
         """The index's models; of a new one, the server's first."""
-        made = await asyncio.to_thread(manifest_at, self._folder)
+        made = await asyncio.to_thread(place_of(self._folder).manifest)
         if made is None:
             return [await lend(self._service, None, lane)]
         known = {name_of(model.checkpoint): model.name for model in self._service.models.all}
@@ -269,5 +269,5 @@ def _count(change: Change, owners: Mapping[str, Job]) -> None:
 
 def models_of(folder: Path | None) -> list[str]:
     """The models that an index needs; none where there is no index yet."""
-    made = None if folder is None else manifest_at(folder)
+    made = None if folder is None else place_of(folder).manifest()
     return [] if made is None else [encoder.model for encoder in made.encoders]

@@ -20,8 +20,8 @@ def create(client: "QdrantClient", address: Address, manifest: Manifest) -> None
     Raises:
         StoreError: there is a collection of that name already, or the cluster has too few nodes for the replicas.
     """
-    if calling(address, client.collection_exists, address.collection):
-        raise StoreError(f"there is a collection {address} already: add to it, or begin with --rebuild")
+    if is_there(client, address):
+        raise StoreError(f"there is a collection {address} already: add to it, or name another one")
     calling(
         address,
         client.create_collection,
@@ -36,6 +36,11 @@ def create(client: "QdrantClient", address: Address, manifest: Manifest) -> None
     for field, kind in INDEXED.items():
         index_field(client, address, field, kind)
     describe(client, address, manifest)
+
+
+def is_there(client: "QdrantClient", address: Address) -> bool:
+    """Whether there is a collection of this name, Beige's or not."""
+    return calling(address, client.collection_exists, address.collection)
 
 
 def index_field(client: "QdrantClient", address: Address, field: str, kind: str) -> None:
@@ -67,13 +72,29 @@ def describe(client: "QdrantClient", address: Address, manifest: Manifest) -> No
     )
 
 
+def keep_as(client: "QdrantClient", address: Address, manifest: Manifest) -> None:
+    """Have the server keep the vectors of the dense legs as the manifest says; it does so in the background."""
+    from qdrant_client import models
+
+    calling(
+        address,
+        client.update_collection,
+        address.collection,
+        vectors_config={
+            leg.name: models.VectorParamsDiff(quantization_config=quantised(leg.storage) or models.Disabled.DISABLED)
+            for leg in manifest.legs
+            if leg.kind == "dense"
+        },
+    )
+
+
 def manifest_of(client: "QdrantClient", address: Address) -> Manifest:
     """What a collection says of itself.
 
     Raises:
         StoreError: there is no such collection, or it is not one of Beige's.
     """
-    if not calling(address, client.collection_exists, address.collection):
+    if not is_there(client, address):
         raise StoreError(f"there is no collection {address}: make it with beige index PATH --index {address}")
     found = calling(address, client.retrieve, address.collection, [MANIFEST_ID])
     if not found or not found[0].payload or "rows" not in found[0].payload:

@@ -7,7 +7,7 @@ request names the new version, shows its chunks, drops the others', and says tha
 
 import base64
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from beige.documents.chunk import Chunk, Document, Locator, Plain
@@ -154,10 +154,32 @@ def passage(chunk: int, payload: Mapping[str, Any]) -> Passage:
             tuple(map(unpacked, payload["headings"])),
         ),
         media=payload["media"],
-        fields={unpacked(name): _each(unpacked, value) for name, value in payload["fields"].items()},
+        fields=_fields(payload),
         language=payload["language"],
         given=payload["given"],
     )
+
+
+def document(payload: Mapping[str, Any], passages: Sequence[Passage]) -> Document:
+    """A stored document with its chunks, which are given in their order."""
+    known = stored(payload)
+    return Document(
+        source=known.source,
+        chunks=tuple(Chunk(passage.text, passage.locator) for passage in passages),
+        digest=known.digest,
+        size=known.size,
+        modified=known.modified,
+        media=payload["media"],
+        fields=_fields(payload),
+        language=payload["language"],
+        settled=known.settled,
+        given=known.given,
+        expires=known.expires,
+    )
+
+
+def _fields(payload: Mapping[str, Any]) -> dict[str, Any]:
+    return {unpacked(name): _each(unpacked, value) for name, value in payload["fields"].items()}
 
 
 STORED = ["source", "digest", "size", "modified", "chunks", "settled", "given", "expires"]

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 import numpy as np
 
+from beige.documents.chunk import Document
 from beige.errors import StoreError
 from beige.index.codec import check_sparse
 from beige.index.filter import OF_CHUNKS, Filter, check_facet, checked, key_of, of_chunks
@@ -18,7 +19,7 @@ from beige.index.qdrant.address import Address
 from beige.index.qdrant.conditions import among, documents, equal, every, expired, live
 from beige.index.qdrant.connection import calling, connect
 from beige.index.qdrant.lease import Lease
-from beige.index.qdrant.points import STORED, hidden, packed, passage, stored, unpacked
+from beige.index.qdrant.points import STORED, document, hidden, packed, passage, stored, unpacked
 from beige.index.qdrant.upload import Upload
 from beige.index.qdrant.where import conditions_of
 from beige.index.ranking import rank
@@ -75,6 +76,11 @@ class QdrantStore:
         except BaseException:
             self.close()
             raise
+
+    @property
+    def replaced(self) -> bool:
+        """Whether another index has taken this one's place: nothing takes a collection's."""
+        return False
 
     @classmethod
     def create(cls, address: Address, manifest: Manifest, client: "QdrantClient | None" = None) -> Self:
@@ -319,6 +325,22 @@ class QdrantStore:
             found |= {one.source: one for one in map(stored, self._payloads(mine, STORED))}
         return found
 
+    def document(self, source: str) -> Document | None:
+        """A document with its chunks, as it was stored; None where it is not."""
+        mine = equal("source", packed(source))
+        while True:
+            found = next(self._payloads(documents(mine), ["version"]), None)
+            if found is None:
+                return None
+            version = equal("version", found["version"])
+            chunks = [
+                passage(int(point.id), point.payload or {})
+                for point in self._scrolled(live(version), with_payload=True)
+            ]
+            for payload in self._payloads(documents(mine, version), True):
+                if payload["chunks"] == len(chunks):  # else a writer is just at it
+                    return document(payload, sorted(chunks, key=lambda chunk: chunk.position))
+
     def scan(self) -> Iterator[Passage]:
         """Every stored chunk, in no order; what is stored meanwhile may or may not be among them."""
         for point in self._scrolled(live(), with_payload=True):
@@ -339,12 +361,15 @@ class QdrantStore:
         """
         changed = self.manifest.changed(**changes)
         self._writing()
+        if changed.storage != self.manifest.storage:
+            collection.keep_as(self._client, self.address, changed)
         collection.describe(self._client, self.address, changed)
         self.manifest = changed
 
     def reload_manifest(self) -> None:
         """Read the manifest again, of which another process or object may have updated values."""
         self.manifest = collection.manifest_of(self._client, self.address)
+        self._changed()
 
     def close(self, *, merge: bool = True) -> None:
         """Let go of the connection and the right to write; what was upserted is already durable.
@@ -425,7 +450,7 @@ class QdrantStore:
         found = self._call(self._client.facet, key=field, facet_filter=documents(), limit=MOST_VALUES, exact=True)
         return [unpacked(str(hit.value)) for hit in found.hits]
 
-    def _payloads(self, which: "models.Filter", fields: list[str]) -> "Iterator[dict[str, Any]]":
+    def _payloads(self, which: "models.Filter", fields: "list[str] | bool") -> "Iterator[dict[str, Any]]":
         return (point.payload or {} for point in self._scrolled(which, with_payload=fields))
 
     def _asked(self, leg: str, query: Vector) -> "Any":

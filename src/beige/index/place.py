@@ -1,0 +1,255 @@
+"""Where an index is: in a folder, or in a collection of a Qdrant cluster; what each of them can do."""
+
+import os
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol, TypeAlias
+
+from beige.environment import default_index
+from beige.errors import StoreError, UsageError
+from beige.index.manifest import Manifest
+from beige.index.qdrant.address import Address, is_address, parse
+from beige.index.qdrant.collection import is_there
+from beige.index.qdrant.connection import connect
+from beige.index.qdrant.store import QdrantStore
+from beige.index.replacement import replacement
+from beige.index.sqlite_store import DATABASE, SqliteStore
+from beige.index.status import Status, of_collection, of_folder
+from beige.index.store import Store
+
+
+class Place(Protocol):
+    """Where an index is, or is to be; as text, what `--index` takes."""
+
+    @property
+    def name(self) -> str:
+        """What it is called where there are no others."""
+
+    @property
+    def folder(self) -> Path | None:
+        """The folder that a walk leaves out, because the index is in it."""
+
+    @property
+    def anew(self) -> str:
+        """How a person makes the index anew, to which options and a path are added."""
+
+    def with_model(self, model: str) -> str:
+        """How a person comes to an index of another model."""
+
+    def only_folder(self, what: str) -> Path:
+        """Its folder.
+
+        Raises:
+            UsageError: it is none, so that `what` cannot be done.
+        """
+
+    def exists(self) -> bool:
+        """Whether there is an index.
+
+        Raises:
+            StoreError: a server cannot be asked.
+        """
+
+    def manifest(self) -> Manifest | None:
+        """The manifest of the index; None where there is none, or none in the folder that can be read.
+
+        Raises:
+            StoreError: a server cannot be asked, or the collection is none of Beige's.
+        """
+
+    def create(self, manifest: Manifest) -> Store:
+        """Make an empty index and open it for writing.
+
+        Raises:
+            StoreError: there is one already, or it cannot be made.
+            LockedError: another process writes to it.
+        """
+
+    def open(self, *, write: bool = False) -> Store:
+        """Open the index.
+
+        Raises:
+            StoreError: there is none, or it cannot be used.
+            LockedError: to be written, and another process writes to it.
+        """
+
+    def replaced(self) -> AbstractContextManager["Place"]:
+        """A place beside this one for a new index, which takes this one's place when the block ends without an error.
+
+        Raises:
+            UsageError: nothing can be put in the place of this one.
+            LockedError: another process writes to it.
+        """
+
+    def relative(self, base: str) -> str:
+        """What a manifest says of an absolute folder that sources are relative to."""
+
+    def absolute(self, base: str) -> str:
+        """The inverse of `relative`."""
+
+    def status(self, store: Store) -> Status:
+        """The state of the index, whose store is open."""
+
+
+@dataclass(frozen=True, slots=True)
+class Folder:
+    """A folder of this machine."""
+
+    path: Path
+
+    def __str__(self) -> str:
+        return str(self.path)
+
+    @property
+    def name(self) -> str:
+        """Its last part."""
+        return self.path.name
+
+    @property
+    def folder(self) -> Path | None:
+        """Itself."""
+        return self.path
+
+    @property
+    def anew(self) -> str:
+        """How it is made anew."""
+        return f"make it anew with beige index --rebuild --index {self.path}"
+
+    def with_model(self, model: str) -> str:
+        """How it moves to another model."""
+        return f"move it while it is searched with beige migrate --index {self.path} --model {model}"
+
+    def only_folder(self, what: str) -> Path:
+        """Itself."""
+        return self.path
+
+    def exists(self) -> bool:
+        """Whether there is an index."""
+        return (self.path / DATABASE).exists()
+
+    def manifest(self) -> Manifest | None:
+        """The manifest of the index; None where there is none, or none that can be read."""
+        try:
+            with self.open() as store:
+                return store.manifest
+        except StoreError:
+            return None
+
+    def create(self, manifest: Manifest) -> SqliteStore:
+        """Make an empty index."""
+        return SqliteStore.create(self.path, manifest)
+
+    def open(self, *, write: bool = False) -> SqliteStore:
+        """Open the index."""
+        return SqliteStore.open(self.path, write=write)
+
+    @contextmanager
+    def replaced(self) -> Iterator[Place]:
+        """A folder whose index takes the place of the one in here."""
+        with replacement(self.path) as beside:
+            yield Folder(beside)
+
+    def relative(self, base: str) -> str:
+        """A base above the index as seen from it, so that both can be moved together; another one as it is."""
+        real = os.path.realpath(self.path)
+        return os.path.relpath(base, real) if Path(real).is_relative_to(base) else base
+
+    def absolute(self, base: str) -> str:
+        """The inverse of `relative`."""
+        return os.path.normpath(os.path.join(os.path.realpath(self.path), base))  # noqa: PTH118
+
+    def status(self, store: Store) -> Status:
+        """The state of the index and its files."""
+        assert isinstance(store, SqliteStore)
+        return of_folder(self.path, store)
+
+
+@dataclass(frozen=True, slots=True)
+class Collection:
+    """A collection on a Qdrant server or cluster."""
+
+    address: Address
+
+    def __str__(self) -> str:
+        return str(self.address)
+
+    @property
+    def name(self) -> str:
+        """The collection's."""
+        return self.address.collection
+
+    @property
+    def folder(self) -> Path | None:
+        """None: no walk comes by it."""
+        return None
+
+    @property
+    def anew(self) -> str:
+        """How another one is made, since a collection is not replaced."""
+        return f"make another collection with beige index --index qdrant+{self.address.url}/NAME"
+
+    def with_model(self, model: str) -> str:
+        """How another one is made by another model."""
+        return f"{self.anew} --model {model} PATH"
+
+    def only_folder(self, what: str) -> Path:
+        """Nothing: refused."""
+        raise UsageError(f"{what} is for an index in a folder, and {self} is a collection")
+
+    def exists(self) -> bool:
+        """Whether there is a collection of this name."""
+        client = connect(self.address)
+        try:
+            return is_there(client, self.address)
+        finally:
+            client.close()
+
+    def manifest(self) -> Manifest | None:
+        """The manifest of the index; None where there is no collection."""
+        if not self.exists():
+            return None
+        with self.open() as store:
+            return store.manifest
+
+    def create(self, manifest: Manifest) -> QdrantStore:
+        """Make the collection of an empty index."""
+        return QdrantStore.create(self.address, manifest)
+
+    def open(self, *, write: bool = False) -> QdrantStore:
+        """Open the index."""
+        return QdrantStore.open(self.address, write=write)
+
+    def replaced(self) -> AbstractContextManager[Place]:
+        """Nothing: refused."""
+        raise UsageError(f"a collection is not replaced while it is searched: {self.anew} PATH, and search that one")
+
+    def relative(self, base: str) -> str:
+        """The base as it is: a collection has no folder."""
+        return base
+
+    def absolute(self, base: str) -> str:
+        """The base as it is."""
+        return base
+
+    def status(self, store: Store) -> Status:
+        """The state of the index; its files are the server's."""
+        return of_collection(str(self), store)
+
+
+Where: TypeAlias = str | Path | Place | None
+"""A folder, a collection's address, a place; None for `BEIGE_INDEX`, else `.beige` in the current folder."""
+
+
+def place_of(where: Where) -> Place:
+    """The place that a person or a program names.
+
+    Raises:
+        UsageError: an address that is malformed.
+    """
+    if where is None:
+        where = default_index()
+    if not isinstance(where, str | Path):
+        return where
+    return Collection(parse(str(where))) if is_address(where) else Folder(Path(where).expanduser())

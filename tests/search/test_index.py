@@ -8,7 +8,7 @@ import pytest
 
 import beige
 from beige.documents.text import Text
-from beige.errors import UsageError
+from beige.errors import StoreError, UsageError
 from beige.search import Searcher
 from tests.search.test_results import Backwards
 from tests.standin import StandIn
@@ -45,6 +45,14 @@ def test_a_reranker_serves_the_search_that_it_is_given_to(index: beige.Index) ->
 def test_threads_share_one_searcher(index: beige.Index) -> None:
     with ThreadPoolExecutor(8) as threads:
         assert len({id(one) for one in threads.map(lambda _: index.searcher, range(32))}) == 1
+
+
+def test_a_closed_index_says_so(index: beige.Index) -> None:
+    index.search("stone")
+    for _ in range(2):
+        index.close()
+        with pytest.raises(StoreError, match="is closed"):
+            index.search("stone")
 
 
 def test_the_event_loop_goes_on_meanwhile(index: beige.Index) -> None:

@@ -86,6 +86,7 @@ class Index(Documents):
     def close(self) -> None:
         """Let go of its files and threads; embedders and rerankers stay usable."""
         with self._beginning:
-            if self._searcher is not None:
-                self._searcher.close()
+            searcher, self._searcher = self._searcher, None
+        if searcher is not None:
+            searcher.close()
         super().close()

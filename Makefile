@@ -57,6 +57,7 @@ quality: setup  ## retrieval and parity figures, written to docs/measurements/
 bench: setup  ## speed beside the peers, written to docs/measurements/
 	$(BIN)/python -m bench.speed
 	$(BIN)/python -m bench.product
+	$(BIN)/python -m bench.serve
 	$(BIN)/python -m bench.m3
 
 scale: setup  ## indexes of 100,000 and a million chunks (20 minutes, 6 GB in /tmp), written to docs/measurements/

@@ -64,7 +64,7 @@ def main() -> None:
             choice = opened.manifest.choice
     gain = np.array([after[key] - before[key] for key in before])
     interval, p = bootstrap(gain[None])[0], randomisation(gain[None])[0]
-    figures = [Target("gain in nDCG@10 on the test queries", float(gain.mean()), low=0.0, digits=4)]
+    figures = [Target("gain in nDCG@10 on the test queries", float(gain.mean()), low=0.001, digits=4)]
     page = "\n\n".join(
         (
             "# Tuning",

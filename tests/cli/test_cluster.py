@@ -110,3 +110,21 @@ def test_what_is_wrong_is_said_in_a_sentence(
     for command in (("search", "stone"), ("index", "docs"), ("status",)):
         refused(*command, "--index", "qdrant+http://127.0.0.1:9/notes", said="cannot be reached")
     refused("status", "--index", "qdrant+http://127.0.0.1:9", said="is no address of a collection")
+
+
+def test_there_and_back_without_embedding(beige, here: Path, there: str, docs, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert beige(*docs).code == 0
+    expected = hits(beige("search", *QUERY))
+    with monkeypatch.context() as without:
+        without.setattr("beige.embedder.Embedder.__init__", None)  # no model is opened
+        assert beige("move", there).out == f"{there}: 12 added\n"
+        assert beige("move", there).out == f"{there}: 12 unchanged\n"
+        assert beige("delete", "docs/3.md", "--index", there).code == 0
+        assert beige("move", there).out == f"{there}: 1 added, 11 unchanged\n"
+        assert beige("move", "back", "--index", there).out == "back: 12 added\n"
+    for place in (there, "back"):
+        assert hits(beige("search", *QUERY, "--index", place)) == expected
+        assert beige("index", "docs", "--index", place).out.startswith(f"{place}: 12 unchanged")
+    assert beige(*docs, "--index", "other", "--legs", "bm25").code == 0
+    done = beige("move", "other")
+    assert (done.code, done.err) == (2, "beige: there is another index in other: name a place where there is none\n")

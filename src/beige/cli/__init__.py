@@ -30,6 +30,7 @@ EXAMPLES = {
     "migrate": "beige migrate --model bge-base-en-v1.5",
     "backup": "beige backup backups/today.tar",
     "restore": "beige restore backups/today.tar --index restored",
+    "move": "beige move qdrant+http://localhost:6333/notes",
     "doctor": "beige doctor",
     "bench": "beige bench --precision fp32",
     "tune": "beige tune --queries queries.jsonl --qrels qrels.tsv",

@@ -58,6 +58,16 @@ def test_sources_may_be_shortened_and_graded(index: Index, tmp_path: Path):
     assert set(task.sources.values()) == {str(docs / name) for name in TEXTS}
 
 
+def test_passages_stand_for_their_documents(index: Index, tmp_path: Path):
+    docs = tmp_path / "docs"
+    rows = [{"_id": "1", "text": "wheel of a mill"}, {"_id": "2", "text": "not judged"}]
+    qrels = tmp_path / "qrels.tsv"
+    old = docs / "mills/old.md"
+    qrels.write_text(f"query-id\tcorpus-id\tscore\n1\t{old}#0\t0\n1\t{old}#1\t2\n1\tnew.md\t1\n")
+    task = of_index(index, queries(tmp_path, *rows), qrels)
+    assert task.judgements == {"1": {str(old): 2, str(docs / "mills/new.md"): 1}}
+
+
 @pytest.mark.parametrize(
     ("row", "says"),
     [

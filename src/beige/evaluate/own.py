@@ -19,7 +19,7 @@ def of_index(index: "Index", queries: Path, qrels: Path | None = None) -> Retrie
         index: open.
         queries: lines `{"_id", "text", "relevant"}`, where `relevant` is a list of sources, or an object of grades by
             source. A source may be shortened to the end of its path, or of a record to its name, as long as one source
-            alone ends so.
+            alone ends so. A passage (SOURCE#3, as `beige evaluate sample` names them) stands for its document.
         qrels: lines of query id, source and grade, tab-separated, in place of `relevant`; queries that it does not name
             are left out.
 
@@ -35,7 +35,9 @@ def of_index(index: "Index", queries: Path, qrels: Path | None = None) -> Retrie
         given = list(read_grades(qrels, {key for key, _, _ in rows}))
     judgements: dict[str, dict[str, int]] = {} if qrels else {key: {} for key, _, _ in rows}
     for key, name, grade, where in given:
-        judgements.setdefault(key, {})[_source(name, known, where)] = grade
+        source = passages[name].source if name in passages else _source(name, known, where)
+        grades = judgements.setdefault(key, {})
+        grades[source] = max(grade, grades.get(source, grade))
     texts = {key: row["text"] for key, row, _ in rows if key in judgements}
     if not any(grade > 0 for grades in judgements.values() for grade in grades.values()):
         raise InputError(f"{queries}: no source is relevant to any query")

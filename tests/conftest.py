@@ -20,6 +20,11 @@ CACHE = Path(__file__).resolve().parents[1] / ".cache" / "beige"
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The pages' examples first: each takes a minute, and at the end some workers would wait for them."""
+    items.sort(key=lambda item: item.path.name != "test_docs.py")
+
+
 @pytest.fixture(scope="session")
 def shared_data() -> Path:
     """The real data sets beside the checkout; the test skips where they are absent."""

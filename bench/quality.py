@@ -232,7 +232,7 @@ def render(around: Mapping[str, Any], sections: Mapping[str, Any], figures: Sequ
             f"{MEASURE}, in brackets {RECALL}, whole documents, precision auto. BM25 and both fusions are the "
             "product's own: words are stemmed by each document's language; hybrid is the default, a convex "
             "combination; reciprocal is reciprocal rank fusion. The models are small and, but for the Chinese sets, "
-            "English: German, Spanish and Arabic are here to show that fusion does not lose what the better leg knows.",
+            "English: German, Spanish and Arabic are here to show what fusion costs where the model is at a loss.",
             table(("data", "model", *LEGS, "hybrid less the better leg, 95 %"), map(_fusion, sections["fused"])),
             "## Similarity",
             f"STS-B test, English, {sections['similarity']['data']['pairs']:,} pairs.",

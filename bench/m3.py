@@ -25,7 +25,7 @@ from bench import shapes
 from bench.contest import Contender, Result, contest, ratio
 from bench.environments import ROOT
 from bench.machine import circumstances
-from bench.report import FOLDER, Target, described, table, targets, write
+from bench.report import FOLDER, Target, described, judged, table, targets, write
 from bench.texts import DATA, tokens_read
 
 OUTPUTS = ("dense", "sparse", "multi")
@@ -258,7 +258,7 @@ def main() -> None:
         "workloads": {name: {"texts": count, "tokens": read} for name, (count, read) in sizes.items()},
         "contest": [vars(result) for result in results],
         "footprints": footprints,
-        "targets": [{**vars(figure), "reached": figure.reached} for figure in figures],
+        "targets": judged(figures),
     }
     write("m3", page, values, options.output)
 

@@ -33,7 +33,7 @@ from beige.models.layout import TOKENIZER
 from beige.models.pull import pull
 from beige.search import Searcher
 from bench.machine import circumstances
-from bench.report import FOLDER, Target, described, table, targets, write
+from bench.report import FOLDER, Target, described, judged, table, targets, write
 from bench.texts import DATA
 from tests.checkpoints import WORDS, tiny_bert
 
@@ -344,7 +344,7 @@ def main() -> None:
         "circumstances": around,
         "quick": options.quick,
         "product": whole,
-        "targets": [{**vars(figure), "reached": figure.reached} for figure in figures],
+        "targets": judged(figures),
     }
     write("product", page, values, options.output)
 

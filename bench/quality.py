@@ -26,7 +26,7 @@ from beige.models.checkpoint import open_checkpoint
 from bench.machine import circumstances
 from bench.parity import FLOORS, SCRIPTS, cosines, parity_texts, spread
 from bench.records import MEASURE, RECALL, Task, difference, kept, rows, size, told, workplace
-from bench.report import FOLDER, Target, described, table, targets, write
+from bench.report import FOLDER, Target, described, judged, table, targets, write
 from bench.texts import DATA
 
 MODEL, CHINESE, RIVAL = "bge-small-en-v1.5", "bge-small-zh-v1.5", "all-MiniLM-L6-v2,precision=fp32"
@@ -289,7 +289,7 @@ def main() -> None:
     figures = aims(sections)
     page = render(around, sections, figures)
     print(page)
-    reached = [{**vars(figure), "reached": figure.reached} for figure in figures]
+    reached = judged(figures)
     write("quality", page, {"circumstances": around, **sections, "targets": reached}, options.output)
 
 

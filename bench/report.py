@@ -67,6 +67,11 @@ def targets(figures: Sequence[Target]) -> str:
     return table(("what", "measured", "wanted", ""), [figure.row() for figure in figures])
 
 
+def judged(figures: Sequence[Target]) -> list[dict[str, Any]]:
+    """The figures and whether each will do, for JSON."""
+    return [{**vars(figure), "reached": figure.reached} for figure in figures]
+
+
 def described(circumstances: Mapping[str, Any]) -> str:
     """Version, machine, date and command in a few lines."""
     machine = circumstances["machine"]

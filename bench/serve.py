@@ -28,7 +28,7 @@ from beige.evaluate.data import read_retrieval
 from beige.models.pull import pull
 from bench.environments import PeerError, python_of
 from bench.machine import circumstances
-from bench.report import FOLDER, Target, described, table, targets, write
+from bench.report import FOLDER, Target, described, judged, table, targets, write
 from bench.texts import DATA, workloads
 
 CLIENTS = (1, 8, 32, 128)
@@ -292,7 +292,7 @@ def main() -> None:
     values = {
         "circumstances": around,
         "figures": found,
-        "targets": [{**vars(figure), "reached": figure.reached} for figure in figures],
+        "targets": judged(figures),
     }
     write("serve", page, values, options.output)
 

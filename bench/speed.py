@@ -19,7 +19,7 @@ from bench.contest import Contender, Result, contest, ratio
 from bench.environments import PeerError, packages
 from bench.machine import circumstances
 from bench.onnx import onnx_folder
-from bench.report import FOLDER, Target, described, table, targets, write
+from bench.report import FOLDER, Target, described, judged, table, targets, write
 from bench.texts import DATA, tokens_read, workloads
 
 DEFAULT, TUNED, TUNED_FP32 = (f"sentence-transformers{how}" for how in ("", ", tuned", ", tuned in fp32"))
@@ -211,7 +211,7 @@ def main() -> None:
         "quick": options.quick,
         "workloads": {name: {"texts": count, "tokens": read} for name, (count, read) in sizes.items()},
         "contest": [vars(result) for result in results],
-        "targets": [{**vars(figure), "reached": figure.reached} for figure in figures],
+        "targets": judged(figures),
     }
     write("speed", page, values, options.output)
 

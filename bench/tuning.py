@@ -20,7 +20,7 @@ from beige.evaluate.significance import bootstrap, randomisation
 from beige.index import Index
 from beige.search import Searcher
 from bench.machine import circumstances
-from bench.report import FOLDER, Target, described, targets, write
+from bench.report import FOLDER, Target, described, judged, targets, write
 from bench.texts import DATA
 
 BEIGE = Path(sys.executable).with_name("beige")
@@ -87,7 +87,7 @@ def main() -> None:
         "circumstances": around,
         "train": said,
         "test": {"before": before, "after": after},
-        "targets": [{**vars(figure), "reached": figure.reached} for figure in figures],
+        "targets": judged(figures),
     }
     write("tuning", page, values, options.output)
 

@@ -19,6 +19,7 @@ from beige.errors import InputError
 from beige.evaluate.measures import Measure, by_query
 from beige.evaluate.significance import Interval, bootstrap, randomisation
 from beige.index.manifest import Calibration, Choice, Leg
+from beige.index.store import Ids
 from beige.search.fusion import FUSIONS, Evidence, fuse
 from beige.search.relevance import Relevance, fit
 from beige.search.request import Request
@@ -52,13 +53,11 @@ class Heard:
     Attributes:
         found: by every leg, at the greatest depth.
         sources: of the candidates' documents, (n,).
-        texts: gives the candidates' embedded texts, (n,), for a reranker.
         query: its text.
     """
 
     found: Candidates
     sources: Sequence[str]
-    texts: Sequence[str]
     query: str
 
 
@@ -110,9 +109,8 @@ def listen(index: "Index", data: "Data", tell: Callable[[int], None] = lambda _:
             passages = {passage.id: passage for passage in index.store.fetch(found.ids)}
             kept = [chunk for chunk in found.ids.tolist() if chunk in passages]
             heard[key] = Heard(
-                found if len(kept) == len(found.ids) else _only(found, np.isin(found.ids, kept)),
+                found.only(np.isin(found.ids, kept)),
                 [passages[chunk].source for chunk in kept],
-                [Chunk(passages[chunk].text, passages[chunk].locator).embedded_text for chunk in kept],
                 query,
             )
             tell(1)
@@ -148,7 +146,7 @@ def tune(
             f"{len(heard)} judged queries are too few to choose by: at least {FEWEST} are needed, "
             "some hundred are better (beige evaluate judge makes more)"
         )
-    trial = _Trial(data, heard, measure, reranker)
+    trial = _Trial(index, data, heard, measure, reranker)
     keys = list(heard)
     today = index.manifest.choice or Choice(legs=tuple(leg.name for leg in index.manifest.legs))
     ways = [today, *(way for way in choices(index.manifest.legs) if way != today)]
@@ -207,11 +205,12 @@ def _weights(count: int) -> Iterator[tuple[float, ...]]:
 class _Trial:
     """The judged queries, and what a reranker has said so far."""
 
+    index: "Index"
     data: "Data"
     heard: Mapping[str, Heard]
     measure: Measure
     reranker: tuple[str, Reads] | None
-    read: dict[tuple[str, int], float] = field(default_factory=dict)  # by query and chunk
+    read: dict[tuple[str, int], float] = field(default_factory=dict)  # by query and place among its candidates
 
     def figures(self, way: Choice) -> NDArray[np.float64]:
         """The measure of each query, (queries,)."""
@@ -245,10 +244,18 @@ class _Trial:
         heard = self.heard[key]
         unread = [place for place in order.tolist() if (key, place) not in self.read]
         if unread:
-            scores = self.reranker[1].score(heard.query, [heard.texts[place] for place in unread])
+            scores = self.reranker[1].score(heard.query, self._texts(heard.found.ids[unread]))
             self.read |= {(key, place): float(score) for place, score in zip(unread, scores, strict=True)}
         worth = np.array([self.read[key, place] for place in order.tolist()])
         return order[np.argsort(-worth, kind="stable")]
+
+    def _texts(self, ids: Ids) -> list[str]:
+        """What a reranker reads of chunks, one each: nothing of one that is gone by now."""
+        found = {passage.id: passage for passage in self.index.store.fetch(ids)}
+        return [
+            Chunk(found[chunk].text, found[chunk].locator).embedded_text if chunk in found else ""
+            for chunk in ids.tolist()
+        ]
 
 
 def fused(found: Candidates, way: Choice) -> tuple[NDArray[np.int64], Floats]:
@@ -273,13 +280,6 @@ def _within(evidence: Evidence, depth: int) -> Evidence:
     return replace(evidence, ranks=np.where(evidence.ranks <= depth, evidence.ranks, 0))
 
 
-def _only(found: Candidates, kept: NDArray[np.bool_]) -> Candidates:
-    evidence = {
-        leg: replace(one, scores=one.scores[kept], ranks=one.ranks[kept]) for leg, one in found.evidence.items()
-    }
-    return replace(found, ids=found.ids[kept], evidence=evidence)
-
-
 def _calibration(index: "Index", data: "Data", heard: Mapping[str, Heard], choice: Choice) -> Calibration | None:
     """How relevance follows from the legs of the choice, by what is judged relevant among their candidates."""
     meaning = Relevance(index.store)
@@ -288,7 +288,7 @@ def _calibration(index: "Index", data: "Data", heard: Mapping[str, Heard], choic
     for key, one in heard.items():
         places, _ = fused(one.found, choice)
         evidence = {leg: one.found.evidence[leg] for leg in choice.legs}
-        some = _only(replace(one.found, evidence=evidence), np.isin(np.arange(len(one.found.ids)), places))
+        some = replace(one.found, evidence=evidence).only(np.isin(np.arange(len(one.found.ids)), places))
         for leg, said in meaning.strengths(some).items():
             strengths[leg].append(said)
         grades = data.judgements[key]

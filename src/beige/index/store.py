@@ -7,7 +7,7 @@ multi (a vector for each token, scored by the mean over the query's of each one'
 no best chunks: it only scores chunks that others found.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol, Self
 
@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from beige.documents.chunk import Document, Fields, Locator
+from beige.errors import StoreError
 from beige.index.filter import Filter
 from beige.index.manifest import Manifest
 from beige.values import Floats, Sparse
@@ -35,6 +36,19 @@ class Entry:
 
     document: Document
     vectors: Mapping[str, Vectors]
+
+
+def check_legs(entry: Entry, legs: Collection[str]) -> None:
+    """Refuse a document that has not one vector a chunk in each leg, and in no other.
+
+    Raises:
+        StoreError: it has not.
+    """
+    source, chunks = entry.document.source, len(entry.document.chunks)
+    if set(entry.vectors) != set(legs):
+        raise StoreError(f"{source} has vectors for {sorted(entry.vectors)}, the index needs {sorted(legs)}")
+    if any(len(vectors) != chunks for vectors in entry.vectors.values()):
+        raise StoreError(f"{source} has {chunks} chunks and needs as many vectors in each leg")
 
 
 @dataclass(frozen=True, eq=False)

@@ -7,14 +7,13 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from beige.errors import StoreError
 from beige.index.cache_file import DamagedCacheError, unfinished
 from beige.index.compaction import Compaction
 from beige.index.connection import Pool, explained
 from beige.index.database import Change, Reading, Writing
 from beige.index.leg_cache import Encodes, LegCache
 from beige.index.manifest import Manifest
-from beige.index.store import Entry
+from beige.index.store import Entry, check_legs
 
 
 class Writer:
@@ -157,9 +156,5 @@ class Writer:
             return reading.overdue()
 
     def _encode(self, entry: Entry) -> list[list[bytes]]:
-        source, chunks = entry.document.source, len(entry.document.chunks)
-        if set(entry.vectors) != set(self._kinds):
-            raise StoreError(f"{source} has vectors for {sorted(entry.vectors)}, the index needs {sorted(self._kinds)}")
-        if any(len(vectors) != chunks for vectors in entry.vectors.values()):
-            raise StoreError(f"{source} has {chunks} chunks and needs as many vectors in each leg")
-        return [kind.encode(entry.vectors[name], source) for name, kind in self._kinds.items()]
+        check_legs(entry, self._kinds)
+        return [kind.encode(entry.vectors[name], entry.document.source) for name, kind in self._kinds.items()]

@@ -42,6 +42,17 @@ class Candidates:
     evidence: Mapping[str, Evidence]
     queries: Mapping[str, Vector]
 
+    def only(self, kept: NDArray[np.bool_]) -> "Candidates":
+        """Some of them.
+
+        Args:
+            kept: which, (n,).
+        """
+        evidence = {
+            leg: replace(one, scores=one.scores[kept], ranks=one.ranks[kept]) for leg, one in self.evidence.items()
+        }
+        return Candidates(self.ids[kept], evidence, self.queries)
+
 
 @dataclass(frozen=True, eq=False, slots=True)
 class _Asked:
@@ -82,7 +93,7 @@ class Retrieval:
         ids = np.unique(np.concatenate([ranking.ids for _, ranking in rankings]))  # (n,)
         evidence = {one.leg.name: self._evidence(one, ranking, ids) for one, ranking in rankings}
         gone = np.any([np.isnan(found.scores) for found in evidence.values()], axis=0)  # removed while we searched
-        found = _kept(Candidates(ids, evidence, {one.leg.name: one.query for one in asked}), ~gone)
+        found = Candidates(ids, evidence, {one.leg.name: one.query for one in asked}).only(~gone)
         for one in asked:
             if one.ranking is None:
                 found = self._rescored(request, one, found)
@@ -186,7 +197,7 @@ class Retrieval:
         elif chosen.any():
             scores[chosen] = self._computed(request, asked, found.ids[chosen], fused[chosen])
         evidence = {**found.evidence, asked.leg.name: opinion(scores)}
-        return _kept(replace(found, evidence=evidence), ~gone)
+        return replace(found, evidence=evidence).only(~gone)
 
     def _computed(self, request: Request, asked: _Asked, ids: Ids, fused: Floats) -> Floats:
         """What token vectors say of these chunks, whose fused scores are (n,), as far as the time suffices: (n,)."""
@@ -209,10 +220,3 @@ class Retrieval:
         scores = np.full(len(ids), np.nan, np.float32)
         scores[[places[passage.id] for passage in passages]] = given
         return scores
-
-
-def _kept(found: Candidates, kept: NDArray[np.bool_]) -> Candidates:
-    evidence = {
-        leg: replace(one, scores=one.scores[kept], ranks=one.ranks[kept]) for leg, one in found.evidence.items()
-    }
-    return Candidates(found.ids[kept], evidence, found.queries)

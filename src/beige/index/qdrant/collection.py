@@ -26,7 +26,7 @@ def create(client: "QdrantClient", address: Address, manifest: Manifest) -> None
         address,
         client.create_collection,
         address.collection,
-        vectors_config={leg.name: _KINDS[leg.kind](leg) for leg in manifest.legs if leg.kind in _KINDS},
+        vectors_config={leg.name: _vectors(leg) for leg in manifest.legs if leg.kind != "sparse"},
         sparse_vectors_config={leg.name: _sparse(leg) for leg in manifest.legs if leg.kind == "sparse"},
         shard_number=address.shards,
         replication_factor=address.replicas,
@@ -102,18 +102,19 @@ def manifest_of(client: "QdrantClient", address: Address) -> Manifest:
     return Manifest.from_rows(found[0].payload["rows"])
 
 
-def _dense(leg: Leg) -> "models.VectorParams":
+def _vectors(leg: Leg) -> "models.VectorParams":
     from qdrant_client import models
 
     assert leg.dimension is not None
     # float16 is what the embedded store keeps too: the same corpus gives the same scores on both.
-    return models.VectorParams(
-        size=leg.dimension,
-        distance=models.Distance.DOT,
-        datatype=models.Datatype.FLOAT16,
-        quantization_config=quantised(leg.storage),
-        on_disk=True,
+    params = models.VectorParams(
+        size=leg.dimension, distance=models.Distance.DOT, datatype=models.Datatype.FLOAT16, on_disk=True
     )
+    if leg.kind == "dense":
+        return params.model_copy(update={"quantization_config": quantised(leg.storage)})
+    several = models.MultiVectorConfig(comparator=models.MultiVectorComparator.MAX_SIM)
+    no_graph = models.HnswConfigDiff(m=0)  # it only scores what other legs find
+    return params.model_copy(update={"multivector_config": several, "hnsw_config": no_graph})
 
 
 def quantised(storage: Storage) -> Any:
@@ -126,24 +127,6 @@ def quantised(storage: Storage) -> Any:
     if storage == "binary":
         return models.BinaryQuantization(binary=models.BinaryQuantizationConfig(always_ram=True))
     return None
-
-
-def _multi(leg: Leg) -> "models.VectorParams":
-    from qdrant_client import models
-
-    assert leg.dimension is not None
-    return models.VectorParams(
-        size=leg.dimension,
-        distance=models.Distance.DOT,
-        datatype=models.Datatype.FLOAT16,
-        multivector_config=models.MultiVectorConfig(comparator=models.MultiVectorComparator.MAX_SIM),
-        hnsw_config=models.HnswConfigDiff(m=0),  # it only scores what other legs find
-        on_disk=True,
-    )
-
-
-_KINDS = {"dense": _dense, "multi": _multi}
-"""The legs whose vectors have a dimension."""
 
 
 def _sparse(leg: Leg) -> "models.SparseVectorParams":

@@ -2,7 +2,7 @@
 
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from beige.environment import forbidden, qdrant_key
@@ -10,7 +10,7 @@ from beige.errors import BeigeError, MissingExtraError, StoreError
 from beige.index.qdrant.address import Address
 
 if TYPE_CHECKING:
-    from qdrant_client import QdrantClient
+    from qdrant_client import QdrantClient, models
 
 OLDEST = (1, 15)
 """The first version of the server that has all that is asked of it."""
@@ -25,6 +25,9 @@ FIRST_PAUSE, LONGEST_PAUSE = 0.2, 5.0  # seconds between tries
 
 PASSING = frozenset({429, 500, 502, 503, 504})
 """Statuses after which the same request may succeed."""
+
+PAGE = 1000
+"""Points that are read in one request."""
 
 T = TypeVar("T")
 
@@ -85,6 +88,36 @@ def calling(address: Address, call: Callable[..., T], *arguments: Any, **options
         time.sleep(wait)
         pause = min(2 * pause, LONGEST_PAUSE)
     raise AssertionError("the last try returns or raises")
+
+
+def scrolled(
+    client: "QdrantClient",
+    address: Address,
+    which: "models.Filter",
+    *,
+    with_payload: bool | list[str] = False,
+    with_vectors: bool | list[str] = False,
+) -> "Iterator[models.Record]":
+    """The points of a filter, by id, which is at random.
+
+    Raises:
+        StoreError: as for `calling`.
+    """
+    offset = None
+    while True:
+        page, offset = calling(
+            address,
+            client.scroll,
+            address.collection,
+            scroll_filter=which,
+            limit=PAGE,
+            offset=offset,
+            with_payload=with_payload,
+            with_vectors=with_vectors,
+        )
+        yield from page
+        if offset is None:
+            return
 
 
 def _wait(error: Exception, pause: float) -> float | None:

@@ -13,6 +13,7 @@ from typing import Any
 from beige.documents.chunk import Chunk, Document, Locator, Plain
 from beige.index.facts import facts, text_of, title_key
 from beige.index.filter import number_of
+from beige.index.schema import blob
 from beige.index.store import Passage, Stored
 
 CHUNK, DOCUMENT, MANIFEST, LEASE = "chunk", "document", "manifest", "lease"
@@ -46,16 +47,17 @@ _ESCAPE = "\ufdd0"
 
 def document_id(source: str) -> str:
     """The id of a document's point."""
-    return str(uuid.uuid5(_SPACE, "document:" + source.encode("utf-8", "surrogatepass").hex()))
+    return str(uuid.uuid5(_SPACE, "document:" + blob(source).hex()))
 
 
 def packed(text: str) -> str:
     """A text as JSON can carry it."""
     try:
         text.encode("utf-8")
+        plain = not text.startswith(_ESCAPE)
     except UnicodeEncodeError:
-        return _ESCAPE + base64.b64encode(text.encode("utf-8", "surrogatepass")).decode("ascii")
-    return _ESCAPE + base64.b64encode(text.encode()).decode("ascii") if text.startswith(_ESCAPE) else text
+        plain = False
+    return text if plain else _ESCAPE + base64.b64encode(blob(text)).decode("ascii")
 
 
 def unpacked(text: str) -> str:
@@ -65,12 +67,7 @@ def unpacked(text: str) -> str:
 
 def hidden(key: str) -> str:
     """A field's `key_of` as a name that a path into a payload can have: letters and digits alone."""
-    return "f" + key.encode("utf-8", "surrogatepass").hex()
-
-
-def shown(name: str) -> str:
-    """The inverse of `hidden`."""
-    return bytes.fromhex(name[1:]).decode("utf-8", "surrogatepass")
+    return "f" + blob(key).hex()
 
 
 def _each(change: Callable[[str], str], value: Plain | list[Plain]) -> Any:

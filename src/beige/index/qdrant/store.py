@@ -17,20 +17,18 @@ from beige.index.postings import inverse_document_frequency
 from beige.index.qdrant import collection
 from beige.index.qdrant.address import Address
 from beige.index.qdrant.conditions import among, documents, equal, every, expired, live
-from beige.index.qdrant.connection import calling, connect
+from beige.index.qdrant.connection import PAGE, calling, connect, scrolled
 from beige.index.qdrant.lease import Lease
 from beige.index.qdrant.points import STORED, document, hidden, packed, passage, stored, unpacked
 from beige.index.qdrant.upload import Upload
 from beige.index.qdrant.where import conditions_of
 from beige.index.ranking import rank
+from beige.index.schema import blob
 from beige.index.store import Entry, Ids, Passage, Ranking, Stored, Vector
 from beige.values import Floats, Sparse
 
 if TYPE_CHECKING:
     from qdrant_client import QdrantClient, models
-
-PAGE = 1000
-"""Points that are read in one request."""
 
 SPARE = 32
 """Hits asked for beyond those wanted, among which whoever ties with the last is looked for."""
@@ -169,7 +167,7 @@ class QdrantStore:
                 break
             limit *= 2
         places = {
-            int(point.id): (_blob(unpacked((point.payload or {})["source"])), (point.payload or {})["position"])
+            int(point.id): (blob(unpacked((point.payload or {})["source"])), (point.payload or {})["position"])
             for point in found
         }
         ids = np.array([int(point.id) for point in found], np.int64)  # (n,)
@@ -475,23 +473,9 @@ class QdrantStore:
         return models.SparseVector(indices=query.ids.tolist(), values=query.weights.tolist())
 
     def _scrolled(
-        self, which: "models.Filter", *, with_payload: Any = False, with_vectors: Any = False, most: int | None = None
+        self, which: "models.Filter", *, with_payload: bool | list[str] = False, with_vectors: bool | list[str] = False
     ) -> "Iterator[models.Record]":
-        """The points of a filter, by id, which is at random; all of them, or the first."""
-        offset, left = None, most
-        while left is None or left > 0:
-            page, offset = self._call(
-                self._client.scroll,
-                scroll_filter=which,
-                limit=PAGE if left is None else min(PAGE, left),
-                offset=offset,
-                with_payload=with_payload,
-                with_vectors=with_vectors,
-            )
-            yield from page
-            if offset is None:
-                return
-            left = None if left is None else left - len(page)
+        return scrolled(self._client, self.address, which, with_payload=with_payload, with_vectors=with_vectors)
 
     def _call(self, call: Callable[..., T], **options: Any) -> T:
         return calling(self.address, call, self.address.collection, **options)
@@ -522,7 +506,3 @@ def _vector(vectors: Any, leg: Leg) -> Any:
 def _weight(vectors: Any, leg: str, term: int) -> float:
     vector = vectors[leg]
     return float(vector.values[vector.indices.index(term)])
-
-
-def _blob(source: str) -> bytes:
-    return source.encode("utf-8", "surrogatepass")

@@ -13,7 +13,7 @@ from beige.index.codec import decode_dense, decode_multi, decode_sparse, encode_
 from beige.index.manifest import Leg
 from beige.index.qdrant.address import Address
 from beige.index.qdrant.conditions import among, documents, equal, every, expired
-from beige.index.qdrant.connection import calling
+from beige.index.qdrant.connection import calling, scrolled
 from beige.index.qdrant.points import (
     CHUNK,
     DOCUMENT,
@@ -22,7 +22,7 @@ from beige.index.qdrant.points import (
     document_payload,
     packed,
 )
-from beige.index.store import Entry, Vectors
+from beige.index.store import Entry, Vectors, check_legs
 
 if TYPE_CHECKING:
     from qdrant_client import QdrantClient, models
@@ -103,7 +103,9 @@ class Upload:
 
     def recover(self) -> str:
         """Finish what a writer had begun to show, and remove what it had not; says how much there was, or nothing."""
-        half = list(self._scroll(every(equal("kind", DOCUMENT), equal("shown", False)), ["source", "version"]))
+        which = every(equal("kind", DOCUMENT), equal("shown", False))
+        found = scrolled(self._client, self._address, which, with_payload=["source", "version"])
+        half = [point.payload or {} for point in found]
         for start in range(0, len(half), DOCUMENTS):
             some = half[start : start + DOCUMENTS]
             self._update(*self._showing([one["source"] for one in some], [one["version"] for one in some]))
@@ -118,13 +120,7 @@ class Upload:
         from qdrant_client import models
 
         document, source = version.entry.document, version.entry.document.source
-        count, names = len(document.chunks), [leg.name for leg in self._legs]
-        if set(version.entry.vectors) != set(names):
-            raise StoreError(
-                f"{source} has vectors for {sorted(version.entry.vectors)}, the index needs {sorted(names)}"
-            )
-        if any(len(vectors) != count for vectors in version.entry.vectors.values()):
-            raise StoreError(f"{source} has {count} chunks and needs as many vectors in each leg")
+        check_legs(version.entry, [leg.name for leg in self._legs])
         rows = {leg.name: _rounded(leg, version.entry.vectors[leg.name], source) for leg in self._legs}
         first = secrets.randbits(62)
         for position, chunk in enumerate(document.chunks):
@@ -182,16 +178,6 @@ class Upload:
             wait=True,
             ordering=models.WriteOrdering.STRONG,
         )
-
-    def _scroll(self, which: "models.Filter", fields: list[str]) -> Iterator[dict[str, Any]]:
-        offset = None
-        while True:
-            page, offset = self._call(
-                self._client.scroll, scroll_filter=which, limit=1000, offset=offset, with_payload=fields
-            )
-            yield from (point.payload or {} for point in page)
-            if offset is None:
-                return
 
     def _call(self, call: Any, **options: Any) -> Any:
         from qdrant_client import models

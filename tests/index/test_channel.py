@@ -1,3 +1,4 @@
+import signal
 import threading
 
 import pytest
@@ -79,3 +80,20 @@ def test_breaking_off_reaches_both_sides_with_the_first_error() -> None:
     assert caught == [first]
     with pytest.raises(ValueError, match="first"):
         channel.take()
+
+
+@pytest.mark.parametrize("waits", ["take", "give"])
+def test_an_interrupt_that_does_not_wake_the_one_who_waits_is_noticed(waits: str) -> None:
+    """The system gives it to another thread, as it may where the main one is just about to sleep."""
+    channel: Channel[int] = Channel(1)
+    if waits == "give":
+        channel.give(1, 1)
+
+    def interrupt() -> None:
+        signal.pthread_kill(threading.get_ident(), signal.SIGINT)
+
+    timer = threading.Timer(0.05, interrupt)
+    timer.start()
+    with pytest.raises(KeyboardInterrupt):
+        channel.take() if waits == "take" else channel.give(2, 1)
+    timer.join()

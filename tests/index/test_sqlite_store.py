@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import signal
 import sqlite3
 import subprocess
 import sys
@@ -202,6 +203,7 @@ def test_a_reader_sees_what_another_process_acknowledged(folder: Path) -> None:
                 writing.step(plain, number)
                 # The writer may be further by now; what it acknowledged is there, and a search is of one moment.
                 hits = top_with_digests(reader, query)
+                writer.send_signal(signal.SIGSTOP)  # else it is out of sight where what follows takes long
                 assert len(hits) == len(set(hits))
                 later = PlainStore(dict(plain.entries))
                 for further in range(number, number + 400):
@@ -210,6 +212,7 @@ def test_a_reader_sees_what_another_process_acknowledged(folder: Path) -> None:
                     writing.step(later, further + 1)
                 else:
                     pytest.fail(f"after step {number}, the answer is that of no moment")
+                writer.send_signal(signal.SIGCONT)
         finally:
             writer.kill()
             writer.communicate()

@@ -2,10 +2,13 @@
 
 import threading
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Generic, TypeVar
 
 Item = TypeVar("Item")
+
+SLICE = 0.5
+"""Seconds after which whoever waits looks whether it was interrupted."""
 
 
 class Channel(Generic[Item]):
@@ -30,7 +33,7 @@ class Channel(Generic[Item]):
             BaseException: what the channel was broken off with.
         """
         with self._changed:
-            self._changed.wait_for(lambda: self._error or not self._items or self._load + weight <= self._limit)
+            self._wait(lambda: bool(self._error) or not self._items or self._load + weight <= self._limit)
             self._check()
             self._items.append((item, weight))
             self._load += weight
@@ -50,7 +53,7 @@ class Channel(Generic[Item]):
             BaseException: what the channel was broken off with.
         """
         with self._changed:
-            self._changed.wait_for(lambda: self._error or self._items or self._closed)
+            self._wait(lambda: bool(self._error or self._items) or self._closed)
             self._changed.wait_for(lambda: self._error or self._closed or self._load >= weight, timeout=patience)
             self._check()
             taken: list[Item] = []
@@ -79,6 +82,11 @@ class Channel(Generic[Item]):
     def __iter__(self) -> Iterator[Item]:
         while taken := self.take():
             yield from taken
+
+    def _wait(self, holds: Callable[[], bool]) -> None:
+        """Wait in slices: a signal that comes just before the main thread sleeps, or to another, does not wake it."""
+        while not self._changed.wait_for(holds, timeout=SLICE):
+            pass
 
     def _check(self) -> None:
         if self._error:

@@ -174,7 +174,7 @@ def test_threads_share_one_analyser() -> None:
 @pytest.mark.parametrize(
     ("name", "floor"),
     [
-        ("scifact", 0.68),
+        pytest.param("scifact", 0.68, marks=pytest.mark.slow),
         ("xquad_r-zh", 0.80),
         ("xquad_r-ar", 0.755),
         ("xquad_r-en", 0.84),

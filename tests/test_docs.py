@@ -61,26 +61,35 @@ def hub(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return family.stand_ins(tmp_path_factory.mktemp("hub"))
 
 
-@pytest.mark.parametrize("page", PAGES, ids=str)
-def test_examples_run(page: Path, tmp_path: Path, bge_small: Path, hub: Path) -> None:
-    text = (ROOT / page).read_text(encoding="utf-8")
-    blocks = BLOCK.findall(text)
-    if not blocks:
-        return  # a page of links
-    shutil.copytree(ROOT / "docs", tmp_path / "docs")
-    environment = os.environ | {
+@pytest.fixture(scope="module")
+def environment(hub: Path, bge_small: Path) -> Mapping[str, str]:
+    """A person's, who has the models."""
+    there = {name: value for name, value in os.environ.items() if name != "BEIGE_INDEX"}
+    return there | {
         "BEIGE_HOME": str(CACHE),
         "HF_HUB_CACHE": str(hub),
         "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
     }
-    environment.pop("BEIGE_INDEX", None)
-    splade_checkpoints.tiny_doc_only(tmp_path / "splade-doc-only")
-    splade_checkpoints.tiny_splade(tmp_path / "splade-v3")
-    subprocess.run(
-        ["beige", "index", "docs/", "--json"], cwd=tmp_path, env=environment, check=True, capture_output=True
-    )
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory, environment: Mapping[str, str]) -> Path:
+    """What the pages' examples find: `docs/`, its index, and checkpoints; made once, since each page needs a copy."""
+    made = tmp_path_factory.mktemp("pages")
+    # The raw figures are two thirds of the text, and no page's example looks for them.
+    shutil.copytree(ROOT / "docs", made / "docs", ignore=shutil.ignore_patterns("*.json"))
+    splade_checkpoints.tiny_doc_only(made / "splade-doc-only")
+    splade_checkpoints.tiny_splade(made / "splade-v3")
+    subprocess.run(["beige", "index", "docs/", "--json"], cwd=made, env=environment, check=True, capture_output=True)
+    return made
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if BLOCK.search((ROOT / page).read_text("utf-8"))], ids=str)
+def test_examples_run(page: Path, tmp_path: Path, folder: Path, environment: Mapping[str, str]) -> None:
+    text = (ROOT / page).read_text(encoding="utf-8")
+    shutil.copytree(folder, tmp_path, dirs_exist_ok=True)
     with served(text, tmp_path, environment) as address:
-        for kind, written in blocks:
+        for kind, written in BLOCK.findall(text):
             block = written.replace(SERVED_AT, address)
             command = (
                 ["bash", "-ec", commands(block)] if kind == "console" else [sys.executable, "-W", "error", "-c", block]

@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from beige.engines import batches
-from beige.engines.batches import Batch, in_order, pack, pad, sliced
+from beige.engines.batches import Batch, in_order, pack, pad, shared_out, sliced
 from beige.models.tokenizer import Tokens
 
 LENGTHS = st.lists(st.integers(1, 600), max_size=80)
@@ -37,6 +37,23 @@ def test_no_batch_could_have_taken_the_next_text(lengths, budget):
 def test_the_longest_come_first_and_equals_keep_their_order(lengths, budget):
     order = [place for batch in pack(lengths, budget) for place in batch]
     assert order == sorted(order, key=lambda place: (-lengths[place], place))
+
+
+@given(st.lists(st.integers(1, 600), min_size=1, max_size=40), st.integers(1, 2000), st.integers(1, 4))
+def test_few_texts_are_shared_out_among_the_streams(lengths, budget, streams):
+    packed, shared = pack(lengths, budget), shared_out(lengths, budget, streams)
+    assert sorted(place for batch in shared for place in batch) == list(range(len(lengths)))
+    assert len(shared) <= max(len(packed), streams)
+
+    def largest(some):
+        return max(len(batch) * max(lengths[place] for place in batch) for batch in some)
+
+    assert largest(shared) <= largest(packed)
+
+
+def test_texts_of_one_length_fill_every_stream():
+    assert shared_out([14] * 40, 1024, 2) == [[*range(20)], [*range(20, 40)]]
+    assert shared_out([14], 1024, 2) == [[0]]
 
 
 def test_windows_are_read_only_when_they_are_due(monkeypatch):

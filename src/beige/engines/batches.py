@@ -4,6 +4,7 @@ Pure functions over lengths and positions; nothing here knows what a device is. 
 where most embedding libraries lose their time.
 """
 
+from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
@@ -55,6 +56,20 @@ def pack(lengths: Sequence[int], budget: int) -> list[list[int]]:
     return batches
 
 
+def shared_out(lengths: Sequence[int], budget: int, streams: int) -> list[list[int]]:
+    """What `pack` gives, but few texts as batches of like size, one for each stream, so that none idles.
+
+    Args:
+        lengths: as for `pack`.
+        budget: as for `pack`.
+        streams: how many batches are computed at once.
+    """
+    packed = pack(lengths, budget)
+    if len(packed) > streams or len(lengths) == 1:
+        return packed
+    return pack(lengths, bisect_left(range(budget), True, key=lambda less: len(pack(lengths, less)) <= streams))
+
+
 def join(lengths: Sequence[int], budget: int, filled: float = 0.75) -> list[int]:
     """The first text with those that are most like it in length, as one batch.
 
@@ -75,11 +90,17 @@ def join(lengths: Sequence[int], budget: int, filled: float = 0.75) -> list[int]
     return chosen
 
 
-def batches(texts: Iterable[Tokens], budget: int) -> Iterator[Batch]:
-    """Pack a stream of texts window by window; a window is read when its first batch is asked for."""
+def batches(texts: Iterable[Tokens], budget: int, streams: int = 1) -> Iterator[Batch]:
+    """Pack a stream of texts window by window; a window is read when its first batch is asked for.
+
+    Args:
+        texts: what is to be computed.
+        budget: as for `pack`.
+        streams: how many batches are computed at once.
+    """
     start = 0
     for window in _windows(texts):
-        for places in pack([len(text.ids) for text in window], budget):
+        for places in shared_out([len(text.ids) for text in window], budget, streams):
             yield Batch(tuple(start + place for place in places), tuple(window[place] for place in places))
         start += len(window)
 

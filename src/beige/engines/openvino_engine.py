@@ -66,7 +66,7 @@ class OpenVINOEngine:
     def run(self, texts: Iterable[Tokens], outputs: tuple[str, ...]) -> Iterator[Raw]:
         """See `Engine.run`."""
         self._check(outputs)
-        return in_order(self._results(batches(texts, BUDGET), outputs))
+        return in_order(self._results(batches(texts, BUDGET, self.streams), outputs))
 
     def run_batch(self, texts: Sequence[Tokens], outputs: tuple[str, ...]) -> list[Raw | NotFiniteError]:
         """See `Engine.run_batch`."""

@@ -83,7 +83,6 @@ def test_what_a_folder_alone_can_do_is_refused(beige, here: Path, there: str, do
         (("index", "docs", "--legs", "dense"), "make another collection"),
         (("backup", "kept.tar"), "beige backup is for an index in a folder"),
         (("restore", "kept.tar"), "beige restore is for an index in a folder"),
-        (("serve",), "beige serve is for an index in a folder"),
         (("migrate", "--finish"), "beige migrate is for an index in a folder"),
     ):
         done = beige(*arguments, "--index", there)

@@ -10,6 +10,7 @@ from typing import Any
 import httpx2
 import pytest
 
+from beige.index.place import Folder
 from beige.serve.server import Server
 from beige.serve.settings import Settings
 from tests import checkpoints, xlmr_checkpoints
@@ -66,7 +67,7 @@ def server(folders: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -
         precision="fp32",
         aliases={"text-embedding-3-small": "tiny-bert"},
         keys=tmp_path_factory.mktemp("keys") / "keys.json",
-        index=tmp_path_factory.mktemp("library") / "index",
+        index=Folder(tmp_path_factory.mktemp("library") / "index"),
     ) as started:
         yield started
 

@@ -9,9 +9,11 @@ from beige import Text
 from beige.embedder import Embedder
 from beige.index import Index
 from beige.index.manifest import Choice
+from beige.index.place import Folder, place_of
 from beige.search import Request, Searcher
 from beige.search.wire import as_answer
 from beige.serve.keys import create
+from tests.index.qdrant_server import serving as qdrant
 
 TEXTS = {
     "notes/light": "The speed of light in water is lower than in air.",
@@ -26,7 +28,7 @@ def library(folders, tmp_path_factory):
     from tests.serve.conftest import serving
 
     folder = tmp_path_factory.mktemp("documents")
-    settings = {"keys": folder / "keys.json", "index": folder / "index", "precision": "fp32"}
+    settings = {"keys": folder / "keys.json", "index": Folder(folder / "index"), "precision": "fp32"}
     with (
         serving(models=(str(folders["bert"]),), rerankers=(str(folders["reranker"]),), **settings) as server,
         httpx2.Client(base_url=server.url, timeout=30) as client,
@@ -94,7 +96,7 @@ def test_an_index_is_searched_by_its_own_models_as_it_was_tuned(folders, tmp_pat
     with Index.open(tmp_path / "index", Embedder(folders["bert"])) as index:
         index.add([Text(name, text) for name, text in TEXTS.items()])
         index.prefer(Choice(("bm25",), rerank="tiny-reranker", read=2))
-    settings = {"index": tmp_path / "index", "keys": tmp_path / "keys.json"}
+    settings = {"index": Folder(tmp_path / "index"), "keys": tmp_path / "keys.json"}
     with serve(models=(), rerankers=(str(folders["reranker"]),), **settings) as server:
         models = httpx2.get(f"{server.url}/v1/models").json()["data"]
         assert [model["id"] for model in models] == ["tiny-reranker", "tiny-bert"]
@@ -219,10 +221,35 @@ def test_a_key_to_read_may_not_write_and_what_was_taken_is_done_at_the_end(folde
     tokens = {scope: create(keys, scope, scope) for scope in ("read", "write")}
     headers = {scope: {"Authorization": f"Bearer {token}"} for scope, token in tokens.items()}
     record = {"source": "a", "text": "a stone", "ttl": "1d"}
-    with serve(models=(str(folders["bert"]),), index=tmp_path / "index", keys=keys) as server:
+    with serve(models=(str(folders["bert"]),), index=Folder(tmp_path / "index"), keys=keys) as server:
         told = httpx2.post(f"{server.url}/v1/documents", json=record, headers=headers["read"])
         assert (told.status_code, told.json()["error"]["code"]) == (403, "forbidden")
         assert httpx2.delete(f"{server.url}/v1/documents/a", headers=headers["read"]).status_code == 403
         assert httpx2.post(f"{server.url}/v1/documents", json=record, headers=headers["write"]).status_code == 202
     with Index.open(tmp_path / "index") as index:
         assert index.store.stored(["a"])["a"].expires > time.time() + 80_000
+
+
+def test_a_collection_is_searched_and_filled_as_a_folder_is(folders, tmp_path, serve, monkeypatch):
+    monkeypatch.delenv("BEIGE_QDRANT_API_KEY", raising=False)
+    records = [{"source": name, "text": text} for name, text in TEXTS.items()]
+    asked = {"query": "speed of light", "limit": 3}
+    answers = []
+    with qdrant() as cluster:
+        for where in (tmp_path / "index", f"qdrant+{cluster.url}/notes"):
+            settings = {"index": place_of(where), "keys": tmp_path / "keys.json", "precision": "fp32"}
+            with (
+                serve(models=(str(folders["bert"]),), **settings) as server,
+                httpx2.Client(base_url=server.url, timeout=30) as client,
+            ):
+                assert client.post("/v1/search", json=asked).status_code == 404  # no index yet
+                done(client, client.post("/v1/documents", json=records))
+                found = client.post("/v1/search", json=asked).json()["hits"]
+                assert client.get("/v1/documents/notes/stone").json()["chunks"][0]["text"] == TEXTS["notes/stone"]
+                done(client, client.delete("/v1/documents/notes/light"))
+                left = client.post("/v1/search", json=asked).json()["hits"]
+                assert client.get("/v1/index").json()["documents"] == 2
+            answers.append([(hit["source"], pytest.approx(hit["score"], abs=1e-5)) for hit in found])
+            assert {hit["source"] for hit in left} == {"notes/stone", "notes/lift"}
+    assert answers[0] == answers[1]
+    assert answers[0][0][0] == "notes/light"

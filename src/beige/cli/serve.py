@@ -65,13 +65,13 @@ def run(
         if not (name and equals and meant):
             raise UsageError(f"alias {pair!r} must be written as NAME=MODEL")
         aliases[name] = meant
-    folder = place_of(index).only_folder("beige serve")
+    place = place_of(index)
     settings = Settings(
         host=host,
         port=port,
-        models=tuple(model) or tuple(models_of(folder)) or (() if reranker else (_DEFAULT,)),
+        models=tuple(model) or tuple(models_of(place)) or (() if reranker else (_DEFAULT,)),
         rerankers=tuple(reranker),
-        index=folder,
+        index=place,
         precision=precision,
         aliases=aliases,
         memory=None if memory is None else parse_size(memory),

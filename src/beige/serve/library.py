@@ -19,9 +19,8 @@ from beige.embedder import Embedder
 from beige.errors import BeigeError, LockedError
 from beige.index import Index
 from beige.index.encoders import name_of
-from beige.index.place import place_of
+from beige.index.place import Place
 from beige.index.report import Change
-from beige.index.sqlite_store import DATABASE
 from beige.search import Searcher
 from beige.serve.errors import Refusal
 from beige.serve.jobs import Job, Jobs, by_name, job_of, together
@@ -66,12 +65,12 @@ class Library:
 
     Args:
         service: whose models read queries and documents.
-        folder: of the index; it is made with the first upload.
+        place: of the index; it is made with the first upload.
     """
 
-    def __init__(self, service: Service, folder: Path) -> None:
+    def __init__(self, service: Service, place: Place) -> None:
         self._service = service
-        self._folder = folder
+        self._place = place
         self._opened: Opened | None = None
         self._opening = asyncio.Lock()
         self._closing = False
@@ -173,10 +172,10 @@ class Library:
         await asyncio.to_thread(self._stack.close)
 
     async def _open(self) -> None:
-        if self._opened is not None or not (self._folder / DATABASE).exists():
+        if self._opened is not None or not await asyncio.to_thread(self._place.exists):
             return
         lent = await self._lend("query")
-        index = await asyncio.to_thread(Index.open, self._folder, lent)
+        index = await asyncio.to_thread(Index.open, self._place, lent)
         self._stack.callback(index.close)
         service = self._service
         reranker = next((model.name for model in service.models.all if model.kind == "reranker"), None)
@@ -186,7 +185,7 @@ class Library:
 
     async def _lend(self, lane: Lane) -> list[Embedder]:
         """The index's models; of a new one, the server's first."""
-        made = await asyncio.to_thread(place_of(self._folder).manifest)
+        made = await asyncio.to_thread(self._place.manifest)
         if made is None:
             return [await lend(self._service, None, lane)]
         known = {name_of(model.checkpoint): model.name for model in self._service.models.all}
@@ -249,17 +248,17 @@ class Library:
         if batch[0].add:
             lent = await self._lend("ingestion")
             await asyncio.to_thread(self._add, batch, lent, tell)
-        elif (self._folder / DATABASE).exists():
+        elif await asyncio.to_thread(self._place.exists):
             await asyncio.to_thread(self._delete, batch, tell)
         else:
             raise Refusal("not_found", "there is no index yet")
 
     def _add(self, batch: Sequence[Job], lent: Sequence[Embedder], tell: Callable[[Change], None]) -> None:
-        with Index.open(self._folder, lent) as index:
+        with Index.open(self._place, lent) as index:
             index.add(*(item for job in batch for item in job.add), ttl=batch[0].ttl, tell=tell)
 
     def _delete(self, batch: Sequence[Job], tell: Callable[[Change], None]) -> None:
-        with Index.open(self._folder) as index:
+        with Index.open(self._place) as index:
             index.delete(*(name for job in batch for name in job.delete), tell=tell)
 
 
@@ -267,7 +266,7 @@ def _count(change: Change, owners: Mapping[str, Job]) -> None:
     job_of(change.source, owners).count(change)
 
 
-def models_of(folder: Path | None) -> list[str]:
+def models_of(place: Place | None) -> list[str]:
     """The models that an index needs; none where there is no index yet."""
-    made = None if folder is None else place_of(folder).manifest()
+    made = None if place is None else place.manifest()
     return [] if made is None else [encoder.model for encoder in made.encoders]

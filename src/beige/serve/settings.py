@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from beige.errors import UsageError
+from beige.index.place import Place
 from beige.serve.keys import default_file
 
 
@@ -19,7 +20,7 @@ class Settings:
         port: 0 for any free one.
         models: names or folders of embedders; the first answers where a request names none.
         rerankers: names or folders of rerankers, likewise.
-        index: the folder of an index to search and fill, made with the first upload; None for none. Its models are
+        index: where the index is that is searched and filled, made with the first upload; None for none. Its models are
             served too.
         precision: of all of them; "auto" for the fastest that keeps vectors and scores.
         aliases: other names for the models, as clients may have them fixed in their code.
@@ -41,7 +42,7 @@ class Settings:
     port: int = 8000
     models: tuple[str, ...] = ("bge-small-en-v1.5",)
     rerankers: tuple[str, ...] = ()
-    index: Path | None = None
+    index: Place | None = None
     precision: str = "auto"
     aliases: Mapping[str, str] = field(default_factory=dict)
     memory: int | None = None

@@ -71,7 +71,7 @@ def test_hits_are_those_of_the_index_itself(library):
     found = client.post("/v1/search", json={"query": "speed of light", "limit": 2, **options}).json()
     with Index.open(folder) as index, Searcher(index) as searcher:
         request = Request.of("speed of light", 2, options)
-        expected = as_answer(searcher.run(request), request, {})
+        expected = as_answer(searcher.run(request), request)
     assert [hit["source"] for hit in found["hits"]] == [hit["source"] for hit in expected["hits"]]
     assert found["hits"][0]["source"] == "notes/light"
     for one, other in zip(found["hits"], expected["hits"], strict=True):
@@ -87,6 +87,8 @@ def test_several_queries_facets_and_a_reranker(library):
     assert [one["query"] for one in results] == ["light", "a stone"]
     assert all(one["read"] == 3 and one["facets"] == {"floor": {"3": 3}} for one in results)
     assert results[0]["hits"][0]["reranked"]["rank"] == 1
+    named = client.post("/v1/search", json={"query": "light", "reranker": "tiny-reranker"}).json()
+    assert named["read"] == 6  # all that there are
     unread = client.post("/v1/search", json={"query": "light"}).json()
     assert "read" not in unread
     assert "reranked" not in unread["hits"][0]
@@ -118,12 +120,13 @@ def test_an_index_is_searched_by_its_own_models_as_it_was_tuned(folders, tmp_pat
         ({"query": "light", "facets": ["nothing"]}, "nothing"),
         ({"query": ["light", ""]}, "the query is empty"),
         ({"query": ["light"] * 101}, "101 queries"),
+        ({"query": "light", "reranker": "other"}, "no reranker 'other', only tiny-reranker"),
     ],
 )
 def test_a_search_that_makes_no_sense_is_refused_in_a_sentence(library, body, said):
     client, _ = library
     told = client.post("/v1/search", json=body)
-    assert told.status_code in (400, 413)
+    assert told.status_code in (400, 404, 413)
     assert said in told.json()["error"]["message"]
 
 

@@ -62,7 +62,7 @@ def test_in_process_with_every_argument_and_refusals_in_a_sentence(folder):
                 await asked(client)
                 request = Request("water", 3, filter="floor:3")
                 found = await ask(client, "search", query="water", limit=3, filter="floor:3")
-                expected = as_answer(searcher.run(request), request, {})
+                expected = as_answer(searcher.run(request), request)
                 assert [hit["source"] for hit in found.structured_content["hits"]] == ["notes/light"]
                 assert found.structured_content["hits"][0].keys() == expected["hits"][0].keys()
                 texts, start = [], 0

@@ -90,6 +90,7 @@ def run(
         min_relevance=min_relevance,
         explain=explain,
         filter=where,
+        facets=facets,
     )
     with Index.open(index) as opened:
         reranker, tuned = None, opened.manifest.choice
@@ -103,13 +104,12 @@ def run(
         request = replace(request, filter=_filter_from_here(where, opened))
         with Searcher(opened, reranker=reranker) as searcher:
             found = searcher.run(request)
-            counts = {field: searcher.facet(field, request.filter) for field in facets}
         shown = replace(found, hits=tuple(_from_here(hit, opened.base) for hit in found.hits))
     if as_json:
-        emit(as_answer(shown, request, counts))
+        emit(as_answer(shown, request))
     else:
         show(shown, request)
-        show_facets(counts)
+        show_facets(found.facets)
     if found.late:
         print(
             f"beige: the reranker read {found.read:,} of {found.read + found.late:,} candidates in time; "

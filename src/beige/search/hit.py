@@ -119,6 +119,8 @@ class Results:
         late: how many more it was to read and did not, for want of time.
         irrelevant: how many candidates were left out because their relevance is below the least that was asked for.
         best_relevance: the highest of all candidates; None where there are none, or it cannot be told.
+        facets: of each field whose values were to be counted, how many documents have each value; the most frequent
+            first.
     """
 
     hits: tuple[Hit, ...]
@@ -126,6 +128,7 @@ class Results:
     late: int = 0
     irrelevant: int = 0
     best_relevance: float | None = None
+    facets: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
 
     @property
     def nothing_relevant(self) -> bool:

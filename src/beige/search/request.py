@@ -69,6 +69,7 @@ class Request:
         explain: whether hits say which words each leg found and which sentences say why.
         filter: which chunks may be found: a tree, or an expression as `index.expression` reads it. Whether the index
             has its fields is known when it is searched.
+        facets: fields whose values are counted over the documents that pass the filter; see `Searcher.facet`.
 
     Raises:
         UsageError: an empty query, a number out of its bounds, no leg, or a filter that cannot be read.
@@ -90,6 +91,7 @@ class Request:
     min_relevance: float = 0.0
     explain: bool = False
     filter: Filter | str | None = None
+    facets: Sequence[str] = ()
 
     def __post_init__(self) -> None:
         if not self.query.strip():

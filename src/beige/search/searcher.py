@@ -143,6 +143,7 @@ class Searcher:
             late=min(depth, len(ranks)) - len(read),
             irrelevant=int(np.count_nonzero(~enough)),
             best_relevance=_chance(chances.max()) if len(chances) else None,
+            facets={field: self.facet(field, request.filter) for field in request.facets},
         )
 
     def facet(self, field: str, where: Filter | str | None = None) -> Mapping[str, int]:

@@ -115,20 +115,26 @@ async def lend(service: Service, model: str | None, lane: Lane) -> Embedder:
 
 
 class LentReranker:
-    """A server's first reranker, for threads; see `beige.search.reranking.Reads`.
+    """A reranker of a server, for threads; see `beige.search.reranking.Reads`.
 
     Args:
         service: the server.
+        model: a name; None for the first reranker.
+
+    Raises:
+        Refusal: there is no such model here.
     """
 
-    def __init__(self, service: Service) -> None:
+    def __init__(self, service: Service, model: str | None = None) -> None:
+        found, _ = service.models.find(model, "reranker")
+        self._model = found.name
         self._service = service
         self._loop = asyncio.get_running_loop()
 
     def score(self, query: str, passages: Sequence[str]) -> Floats:
         """How well each passage answers the query, (n,)."""
         terms = Terms(self._service.settings.longest_timeout, "query")
-        work = self._service.rerank(None, query, passages, terms)
+        work = self._service.rerank(self._model, query, passages, terms)
         return np.array(asyncio.run_coroutine_threadsafe(work, self._loop).result().scores, np.float32)
 
 

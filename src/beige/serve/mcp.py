@@ -57,7 +57,7 @@ def build(index: Index, searcher: Searcher) -> MCPServer[Any]:
 
         def find() -> dict[str, Any]:
             request = Request(query, limit, filter=filter)
-            return as_answer(searcher.run(request), request, {})
+            return as_answer(searcher.run(request), request)
 
         return await _told(find)
 

@@ -11,9 +11,10 @@ from pydantic import Field, StrictBool, StrictInt
 from beige import search
 from beige.search.request import MOST
 from beige.search.similar import like_passage, like_text
-from beige.search.wire import as_answer
-from beige.serve.asking import Body, JsonRoute, Texts, library_of, terms_of, unless_gone
+from beige.search.wire import as_answer, as_whole
+from beige.serve.asking import Body, JsonRoute, Texts, library_of, service_of, terms_of, unless_gone
 from beige.serve.errors import Refusal
+from beige.serve.lent import LentReranker
 from beige.serve.library import Opened
 from beige.serve.wire import answer, json_bytes
 
@@ -42,6 +43,7 @@ class SearchRequest(Body):
         Field(description="How many candidates the server's reranker reads; by default what the index was tuned to."),
     ] = None
     rerank_within: Annotated[float | None, Field(description="Seconds.")] = None
+    reranker: Annotated[str | None, Field(description="Which of the server's rerankers reads; the first.")] = None
     diversity: float = 0.0
     join: StrictBool = False
     group: StrictBool = False
@@ -49,6 +51,10 @@ class SearchRequest(Body):
     explain: StrictBool = False
     filter: _Filter = None
     facets: Annotated[tuple[str, ...], Field(description="Fields whose values are counted.", max_length=20)] = ()
+    whole: Annotated[
+        StrictBool,
+        Field(description="Say everything that is known of the hits, asked for or not, as Beige itself asks."),
+    ] = False
 
 
 class SimilarRequest(Body):
@@ -67,16 +73,17 @@ async def find(request: Request, body: SearchRequest) -> Response:
     queries = [body.query] if isinstance(body.query, str) else body.query
     if len(queries) > TOGETHER:
         raise Refusal("too_large", f"the request has {len(queries)} queries and may have {TOGETHER}", param="query")
-    options = body.model_dump(exclude={"query", "limit", "facets"})
+    options = body.model_dump(exclude={"query", "limit", "reranker", "whole"})
     asked = [search.Request.of(query, body.limit, options) for query in queries]
     terms, library = terms_of(request), library_of(request)
+    reranker = None if body.reranker is None else LentReranker(service_of(request), body.reranker)
 
     def one(wanted: search.Request) -> Callable[[Opened], Mapping[str, Any]]:
         def read(opened: Opened) -> Mapping[str, Any]:
-            settled = wanted if wanted.rerank is not None or _tuned(opened, wanted) else replace(wanted, rerank=0)
-            found = opened.searcher.run(settled)
-            facets = {field: opened.searcher.facet(field, wanted.filter) for field in body.facets}
-            return as_answer(found, settled, facets)
+            reads = reranker is not None or wanted.rerank is not None or _tuned(opened, wanted)
+            settled = wanted if reads else replace(wanted, rerank=0)
+            found = opened.searcher.run(settled, reranker)
+            return as_whole(found) if body.whole else as_answer(found, settled)
 
         return read
 

@@ -17,7 +17,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -28,6 +28,8 @@ from beige.documents.walk import find
 from beige.embedder import Embedder
 from beige.evaluate.data import Retrieval, read_retrieval
 from beige.index import Index
+from beige.index.place import place_of
+from beige.index.store import Store
 from beige.models.checkpoint import Checkpoint, open_checkpoint
 from beige.models.layout import TOKENIZER
 from beige.models.pull import pull
@@ -216,18 +218,17 @@ class _Watched:
 
 def _warm(path: Path, queries: Sequence[str]) -> dict[str, Any]:
     """Milliseconds of a hybrid search in a process that has the model loaded, and of them the store's."""
-    with Index.open(path) as index:
-        store = _Watched(index.store)
-        index._store = store  # it passes everything on
-        with Searcher(index) as searcher:
-            searcher.search(queries[0])
-            store.busy()
-            whole, share = [], []
-            for query in queries:
-                started = time.perf_counter()
-                searcher.search(query)
-                whole.append(1000 * (time.perf_counter() - started))
-                share.append(1000 * store.busy())
+    place = place_of(path)
+    store = _Watched(place.open())  # it passes everything on
+    with Index(place, cast("Store", store), ()) as index, Searcher(index) as searcher:
+        searcher.search(queries[0])
+        store.busy()
+        whole, share = [], []
+        for query in queries:
+            started = time.perf_counter()
+            searcher.search(query)
+            whole.append(1000 * (time.perf_counter() - started))
+            share.append(1000 * store.busy())
     return {
         "queries": len(queries),
         **{f"p{at}": float(np.percentile(whole, at)) for at in (50, 95)},

@@ -6,6 +6,8 @@ import threading
 import time
 from pathlib import Path
 
+import pytest
+
 from beige import Text
 from beige.index import Index
 from beige.index.snapshot import backup, restore
@@ -117,3 +119,19 @@ def test_after_a_restore_and_after_another_model(here: Path, embedder: StandIn, 
         assert index.embedder.fingerprint == other.fingerprint
         index.add(Text("d", "the stone of d"))
         assert index.count()[0] == 2
+
+
+def test_what_is_added_after_another_model_took_over_is_embedded_by_that(
+    here: Path, embedder: StandIn, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = StandIn(open_checkpoint(make_tiny_bert(tmp_path / "other", seed=7)))
+    monkeypatch.setattr("beige.index.encoders.load", lambda model: other)
+    with Index.open("index", embedder) as index:
+        index.add(Text("a", "the stone of a"))
+        with Index.anew("index", other, language="german") as new:
+            new.add(Text("b", "the stone of b"))
+        index.add(Text("c", "the stone of c"))  # nobody has looked at the index in between
+        assert index.analyser.language == "german"
+        assert index.count() == (2, 2)
+    assert embedder.texts == ["the stone of a"]
+    assert other.texts == ["the stone of b", "the stone of c"]

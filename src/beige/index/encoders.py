@@ -1,8 +1,8 @@
 """The models of an index: each is loaded when it is first used, and checked against what made the vectors."""
 
 import threading
-from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, TypeAlias
 
 from beige.errors import FingerprintError
 from beige.index.manifest import Encoder, Manifest
@@ -11,6 +11,9 @@ if TYPE_CHECKING:
     from beige.embedder import Embedder
     from beige.index.place import Place
     from beige.models.checkpoint import Checkpoint
+
+Models: TypeAlias = "Embedder | str | Sequence[Embedder | str] | None"
+"""An embedder or the name of its model, or several of these, the first one first; None for none."""
 
 
 class Encoders:
@@ -76,6 +79,14 @@ def load(model: str) -> "Embedder":
     from beige.embedder import Embedder
 
     return Embedder(model)
+
+
+def embedders_of(models: Models) -> tuple["Embedder", ...]:
+    """The embedders that are meant; those that are named are loaded."""
+    if models is None:
+        return ()
+    several = models if isinstance(models, Sequence) and not isinstance(models, str) else (models,)
+    return tuple(load(model) if isinstance(model, str) else model for model in several)
 
 
 def name_of(checkpoint: "Checkpoint") -> str:

@@ -5,39 +5,32 @@ become vectors the pipeline's, how a query becomes hits `beige.search`'s.
 """
 
 import threading
-import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
-from functools import cached_property
-from itertools import chain
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Self, TypeAlias, TypeVar, cast, get_args
+from typing import TYPE_CHECKING, Any, Self, TypeVar, cast, get_args
 
-from beige.analyser import AUTO, Analyser, language_of
+from beige.analyser import Analyser
 from beige.documents.chunk import Failure
 from beige.documents.text import Text
 from beige.documents.upload import Upload
-from beige.errors import StoreError, UsageError
-from beige.index.creation import manifest_of
-from beige.index.encoders import Encoders, load
-from beige.index.lease import lease
+from beige.errors import UsageError
+from beige.index.encoders import Encoders, Models, embedders_of
+from beige.index.making import Making
 from beige.index.manifest import Calibration, Choice, Manifest, Storage
 from beige.index.place import Folder, Place, Where, place_of
-from beige.index.plan import Plan, agree
 from beige.index.removal import remove
-from beige.index.report import Change, Report
+from beige.index.report import Change, Report, silent
+from beige.index.serving import Serving
 from beige.index.status import Status
 from beige.index.store import Store
-from beige.models.layout import TOKENIZER
 
 if TYPE_CHECKING:
     from beige.embedder import Embedder
-    from beige.index.origins import Origin, Terms
 
 Answer = TypeVar("Answer")
-
-Models: TypeAlias = "Embedder | str | Sequence[Embedder | str] | None"
 
 
 class Index:
@@ -46,19 +39,10 @@ class Index:
     Searching goes on, here and in other processes, while one `add` at a time writes, and sees what `add` has told of.
     Where another index takes the place of this one (a rebuild, a migration, a restored backup), it is opened instead;
     its models are then loaded, unless they are those of before.
-
-    Attributes:
-        place: where it is.
-        encoders: the models that made the vectors.
     """
 
     def __init__(self, place: Place, store: Store, given: Sequence["Embedder"], home: Place | None = None) -> None:
-        self.place = place
-        self._home = home or place  # where it is, or will be when it is whole
-        self._store = store
-        self._opening = threading.Lock()
-        self._closed = False
-        self.encoders = Encoders(place, store.manifest, given)
+        self._serving = Serving(place, store, given, home)
 
     @classmethod
     def open(
@@ -91,16 +75,15 @@ class Index:
             UsageError: the index was made with other legs, dimensions or another language, there is no stemmer for it,
                 or a model does not give what a leg needs.
         """
-        place = place_of(path)
-        given = _embedders(embedder)
+        place, given = place_of(path), embedders_of(embedder)
+        making = Making(legs, dimensions, untrained, language)
         if given and not place.exists():
-            plan = Plan.of(given, legs, dimensions=dimensions, untrained=untrained)
-            place.create(manifest_of(plan, language or AUTO, place.relative(str(Path.cwd())))).close()
-            given = plan.embedders
+            manifest, given = making.of(given, place)
+            place.create(manifest).close()
         store = place.open()
         try:
             index = cls(place, store, given)
-            index.check(legs=legs, dimensions=dimensions, language=language)
+            making.check(index._serving)
         except BaseException:
             store.close()
             raise
@@ -137,13 +120,17 @@ class Index:
         """
         home = place_of(path)
         old = home.manifest()
-        plan = Plan.of(_embedders(embedder), legs, old, dimensions=dimensions, untrained=untrained)
-        language = language or (language_of(old.analyser) if old else AUTO)
-        manifest = manifest_of(plan, language, home.relative(str(Path.cwd())))
+        making = Making(legs, dimensions, untrained, language)
+        manifest, given = making.of(embedders_of(embedder), home, old)
         with home.replaced() as place:
-            place.create(manifest.kept_as(old.storage) if old else manifest).close()
-            with cls(place, place.open(), plan.embedders, home=home) as index:
+            place.create(manifest).close()
+            with cls(place, place.open(), given, home=home) as index:
                 yield index
+
+    @property
+    def place(self) -> Place:
+        """Where it is."""
+        return self._serving.place
 
     @property
     def path(self) -> Path:
@@ -157,28 +144,11 @@ class Index:
     @property
     def store(self) -> Store:
         """The place of the vectors, open for reading."""
-        if self._store.replaced and not self._closed:
-            with self._opening:
-                if self._store.replaced:
-                    store = self.place.open()
-                    self.encoders = self.encoders.after(store.manifest)
-                    self.__dict__.pop("analyser", None)
-                    old, self._store = self._store, store
-                    old.close()
-        return self._store
+        return self._serving.store
 
     def steadily(self, read: Callable[[], Answer]) -> Answer:
         """What `read` gives of one index: it is asked again where another one has taken its place meanwhile."""
-        while True:
-            store = self.store
-            try:
-                answer = read()
-            except Exception:
-                if self.store is store:
-                    raise
-            else:
-                if self._store is store:
-                    return answer
+        return self._serving.steadily(read)
 
     @property
     def manifest(self) -> Manifest:
@@ -188,7 +158,12 @@ class Index:
     @property
     def base(self) -> str:
         """The folder that relative sources are relative to: the current one when the index was made."""
-        return self._home.absolute(self.manifest.base)
+        return self._serving.base
+
+    @property
+    def encoders(self) -> Encoders:
+        """The models that made the vectors."""
+        return self._serving.encoders
 
     @property
     def embedder(self) -> "Embedder":
@@ -199,20 +174,14 @@ class Index:
         """
         return self.encoders.of(self.manifest.encoders[0].model)
 
-    @cached_property
+    @property
     def analyser(self) -> Analyser:
         """What makes BM25's words of the index's texts and queries.
 
         Raises:
             StoreError: they were analysed by another version of Beige.
         """
-        analyser = Analyser(language_of(self.manifest.analyser), self.store.languages)
-        if analyser.name != self.manifest.analyser:
-            raise StoreError(
-                f"the words of the index {self.place} were analysed by another version of Beige "
-                f"({self.manifest.analyser}, here {analyser.name}); {self.place.anew} PATH"
-            )
-        return analyser
+        return self._serving.analyser
 
     def add(
         self,
@@ -239,22 +208,9 @@ class Index:
             LockedError: another process writes to the index.
             FingerprintError: a model has changed since the index was made.
         """
-        from beige.index.origins import FromPaths, FromTexts, FromUploads
+        from beige.index.indexing import Indexing
 
-        paths = [item for item in what if isinstance(item, str | Path)]
-        uploads = [item for item in what if isinstance(item, Upload)]
-        texts = chain.from_iterable(
-            [item] if isinstance(item, Text) else item for item in what if not isinstance(item, str | Path | Upload)
-        )
-
-        def origins(store: Store, terms: "Terms") -> "Iterator[Origin]":
-            if paths:
-                yield FromPaths(paths, self._home.folder, store, self.base, terms)
-            if uploads:
-                yield FromUploads(uploads, store, terms)
-            yield FromTexts(texts, store, terms)
-
-        return self._run(origins, ttl, tell)
+        return Indexing(self._serving, ttl, tell or silent).add(what)
 
     def update(
         self,
@@ -275,12 +231,9 @@ class Index:
         Raises:
             BeigeError: as for `add`.
         """
-        from beige.index.origins import FromPaths
+        from beige.index.indexing import Indexing
 
-        def origins(store: Store, terms: "Terms") -> "Iterator[Origin]":
-            yield FromPaths(paths, self._home.folder, store, self.base, terms, within=changed)
-
-        return self._run(origins, ttl, tell, merge=False)
+        return Indexing(self._serving, ttl, tell or silent).update(paths, changed)
 
     def watch(
         self,
@@ -311,8 +264,8 @@ class Index:
         """
         from beige.index.following import Following
 
-        nothing: Callable[[object], None] = lambda _: None  # noqa: E731
-        Following(self, ttl, tell or nothing, done or nothing, say or nothing).run(paths, self._home.folder, stop)
+        following = Following(self, ttl, tell or silent, done or silent, say or silent)
+        following.run(paths, self._serving.home.folder, stop)
 
     def merge(self) -> None:
         """Fold what changed into the caches, and remove what has expired.
@@ -321,31 +274,6 @@ class Index:
             LockedError: another process writes to the index.
         """
         self.place.open(write=True).close()
-
-    def _run(
-        self,
-        origins: "Callable[[Store, Terms], Iterator[Origin]]",
-        ttl: str | float | timedelta | None,
-        tell: Callable[[Change], None] | None,
-        *,
-        merge: bool = True,
-    ) -> Report:
-        from beige.index.origins import Terms
-        from beige.index.pipeline import Pipeline
-
-        now = time.time()
-        until = lease(ttl, now)
-        store = self.place.open(write=True)  # before the models: no migration changes them from now on
-        try:
-            analyser, encoders = self.analyser, self.encoders.all()
-            terms = Terms(self.embedder.checkpoint.path / TOKENIZER, self.manifest.chunk_tokens, until, now)
-            pipeline = Pipeline(store, encoders, analyser, tell or (lambda change: None))
-            report = pipeline.run(list(origins(store, terms)))
-        finally:
-            store.close(merge=merge)
-        self.store.reload_manifest()
-        report.notices += store.notices
-        return report
 
     def prefer(self, choice: Choice | None, calibration: Calibration | None = None) -> None:
         """Have searches go another way unless they say otherwise, as `beige tune` found.
@@ -357,15 +285,10 @@ class Index:
         Raises:
             LockedError: another process writes to the index.
         """
-        others = [
-            one for one in self.manifest.calibration if calibration and set(one.weights) != set(calibration.weights)
-        ]
         changes: dict[str, object] = {} if choice is None else {"choice": choice}
         if calibration is not None:
-            changes["calibration"] = (*others, calibration)
-        with self.place.open(write=True) as store:
-            store.update_manifest(**changes)
-        self.store.reload_manifest()
+            changes["calibration"] = self.manifest.calibrated(calibration)
+        self._change(**changes)
 
     def keep_as(self, storage: str) -> None:
         """Have the caches of the dense legs keep vectors otherwise; nothing is embedded again.
@@ -383,11 +306,13 @@ class Index:
         if storage not in get_args(Storage):
             raise UsageError(f"no storage {storage!r}; there are: {', '.join(get_args(Storage))}")
         legs = self.manifest.kept_as(cast("Storage", storage)).legs
-        if legs == self.manifest.legs:
-            return
+        if legs != self.manifest.legs:
+            self._change(legs=legs)
+            self.merge()  # who opens to write rebuilds what is kept otherwise
+
+    def _change(self, **changes: Any) -> None:
         with self.place.open(write=True) as store:
-            store.update_manifest(legs=legs)
-        self.place.open(write=True).close()  # who opens to write rebuilds what is kept otherwise
+            store.update_manifest(**changes)
         self.store.reload_manifest()
 
     def migrate(
@@ -416,18 +341,21 @@ class Index:
             StoreError: another generation is in the way.
             LockedError: another process migrates the index.
         """
-        from beige.index.migration import Migration, successor
+        from beige.index.migration import Migration
+        from beige.index.successor import Successor
 
         folder = self.place.only_folder("beige migrate")
-        given = load(embedder) if isinstance(embedder, str) else embedder
-        old = self.manifest
-        if given.fingerprint == old.encoders[0].fingerprint and self._words_are_current():
-            raise UsageError(f"the index {self.place} is of {old.encoders[0].model} already: name another model")
-        plan = Plan.succeeding(old, given, {one.model: self.encoders.of(one.model) for one in old.encoders[1:]})
-        manifest = successor(old, manifest_of(plan, language_of(old.analyser), old.base))
-        approved = None if approve is None else lambda beside: self._asked(approve, beside, plan.embedders)
-        embedders = {one.model: embedder for one, embedder in zip(plan.encoders, plan.embedders, strict=True)}
-        return Migration(folder, tell or (lambda change: None)).forth(manifest, lambda _: embedders, approved)
+        (given,) = embedders_of(embedder)
+        successor = Successor.of(self._serving, given)
+
+        approved = None if approve is None else partial(self._asked, approve, tuple(successor.embedders.values()))
+        migration = Migration(folder, tell or silent)
+        return migration.forth(successor.manifest, lambda _: successor.embedders, approved)
+
+    def _asked(self, approve: "Callable[[Index], bool]", embedders: Sequence["Embedder"], beside: Path) -> bool:
+        place = Folder(beside)
+        with type(self)(place, place.open(), embedders, home=self._serving.home) as index:
+            return approve(index)
 
     def rollback(self, *, tell: Callable[[Change], None] | None = None) -> Report:
         """Return to the generation before the last migration, with what has changed since; the other one is kept.
@@ -438,9 +366,8 @@ class Index:
         """
         from beige.index.migration import Migration
 
-        return Migration(self.place.only_folder("beige migrate"), tell or (lambda change: None)).back(
-            lambda manifest: self.encoders.after(manifest).all()
-        )
+        folder = self.place.only_folder("beige migrate")
+        return Migration(folder, tell or silent).back(lambda manifest: self.encoders.after(manifest).all())
 
     def finish(self) -> list[str]:
         """Drop the generations that do not serve, also one that is not whole yet; returns their models.
@@ -450,15 +377,7 @@ class Index:
         """
         from beige.index.migration import Migration
 
-        return Migration(self.place.only_folder("beige migrate"), lambda change: None).finish()
-
-    def _words_are_current(self) -> bool:
-        return Analyser(language_of(self.manifest.analyser)).name == self.manifest.analyser
-
-    def _asked(self, approve: "Callable[[Index], bool]", beside: Path, embedders: Sequence["Embedder"]) -> bool:
-        place = Folder(beside)
-        with type(self)(place, place.open(), embedders, home=self._home) as index:
-            return approve(index)
+        return Migration(self.place.only_folder("beige migrate"), silent).finish()
 
     def delete(
         self,
@@ -484,7 +403,7 @@ class Index:
         """
         with self.place.open(write=True) as store:
             base = self.base if from_here else None
-            report = remove(store, sources, prefix=prefix, base=base, tell=tell or (lambda change: None))
+            report = remove(store, sources, prefix=prefix, base=base, tell=tell or silent)
             report.notices += store.notices
         return report
 
@@ -500,23 +419,7 @@ class Index:
         Raises:
             UsageError: it was made with others.
         """
-        made, anew = self.manifest, self.place.anew
-        if legs is not None and not agree(legs, made.legs):
-            raise UsageError(
-                f"the index {self.place} has the legs {', '.join(leg.name for leg in made.legs)} of {made.models}; "
-                f"{anew} --legs {','.join(legs)} PATH"
-            )
-        lengths = {leg.dimension for leg in made.legs if leg.kind == "dense"}
-        if dimensions is not None and lengths - {dimensions}:
-            raise UsageError(
-                f"the index {self.place} keeps vectors of {', '.join(map(str, lengths))} dimensions; "
-                f"{anew} --dimensions {dimensions} PATH"
-            )
-        if language is not None and Analyser(language).language != self.analyser.language:
-            raise UsageError(
-                f"the index {self.place} was made with --language {self.analyser.language}; "
-                f"{anew} --language {language} PATH"
-            )
+        Making(legs, dimensions, language=language).check(self._serving)
 
     def status(self) -> Status:
         """What it holds, and how its files are."""
@@ -524,19 +427,10 @@ class Index:
 
     def close(self) -> None:
         """Let go of its files; the embedder stays usable."""
-        with self._opening:
-            self._closed = True
-            self._store.close()
+        self._serving.close()
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
         self.close()
-
-
-def _embedders(models: Models) -> tuple["Embedder", ...]:
-    if models is None:
-        return ()
-    several = models if isinstance(models, Sequence) and not isinstance(models, str) else (models,)
-    return tuple(load(model) if isinstance(model, str) else model for model in several)

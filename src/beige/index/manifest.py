@@ -187,6 +187,10 @@ class Manifest:
             self, legs=tuple(replace(leg, storage=storage) if leg.kind == "dense" else leg for leg in self.legs)
         )
 
+    def calibrated(self, fitted: Calibration) -> tuple[Calibration, ...]:
+        """Its calibrations with this one in the place of that for the same legs."""
+        return (*(one for one in self.calibration if set(one.weights) != set(fitted.weights)), fitted)
+
     def changed(self, **changes: Any) -> "Manifest":
         """This manifest with some values replaced.
 

@@ -10,7 +10,6 @@ import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -168,21 +167,6 @@ class Migration:
             report = pipeline.run([FromStore(old, new, again=again)])
         total.include(report)
         return any(report.documents[kind] for kind in ("added", "updated", "removed"))
-
-
-def successor(old: Manifest, made: Manifest) -> Manifest:
-    """The manifest of the next generation.
-
-    Args:
-        old: of the one that serves.
-        made: of a new index by the next models.
-    """
-    return replace(
-        made.kept_as(old.storage),
-        base=old.base,
-        chunk_tokens=min(old.chunk_tokens, made.chunk_tokens),
-        average_length=old.average_length if old.analyser == made.analyser else None,
-    )
 
 
 def _vectors(manifest: Manifest) -> tuple[object, ...]:

@@ -71,3 +71,7 @@ class Report:
         self.cut += change.cut
         if change.kind == "failed":
             self.failures.append(Failure(change.source, change.reason))
+
+
+def silent(_: object) -> None:
+    """Take what is told and say it to nobody."""

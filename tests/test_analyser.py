@@ -6,7 +6,7 @@ import unicodedata
 import numpy as np
 import pytest
 
-from beige.analyser import Analyser, languages, saturation
+from beige.analyser import AUTO, Analyser, languages, saturation
 from beige.errors import UsageError
 from beige.language import detect
 
@@ -218,3 +218,13 @@ def test_quality_on_real_data(shared_data, name: str, floor: float) -> None:
         ideal = sum(g / math.log2(rank + 2) for rank, g in enumerate(sorted(grades.values(), reverse=True)[:10]))
         gains.append(gain / ideal)
     assert np.mean(gains) >= floor
+
+
+def test_every_id_of_a_query_is_spelled_in_whatever_language_it_is_read() -> None:
+    """One of a language that was not the first to be read had no word, and `--explain` broke."""
+    analyser = Analyser(AUTO, lambda: ["cs", "de", "en", "fr", "hu"])
+    for text in ("Induction of nitric oxide in mice", "Nervous, nerves: nervosité und Nerven", "東京タワー a", ""):
+        spelled = analyser.spelled(text)
+        assert set(spelled) == set(analyser.query(text).ids.tolist())
+        assert all(word in text for word in spelled.values())
+    assert len(analyser.spelled("nerves")) > 1

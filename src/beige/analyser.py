@@ -141,13 +141,9 @@ class Analyser:
             text: what is read.
             among: the ids that are wanted; None for all.
         """
-        found = [piece.span() for piece in _words().finditer(text)]
-        for run in _PAIRED_RUN.finditer(text):
-            found += ((start, start + len(pair)) for start, pair in enumerate(_pairs(run.group()), run.start()))
-            found.sort()
         codes = [(code, self._ids(code)) for code in self._codes()]
         words = []
-        for start, end in found:
+        for start, end in _spans(text):
             word = text[start:end]
             for code, ids in codes:
                 if among is None or ids(word) in among:
@@ -183,6 +179,15 @@ class Analyser:
             for id in {ids(word) for ids in readings}:
                 counts[id] += often
         return _sparse(counts, lambda values: values)
+
+    def spelled(self, text: str) -> dict[int, str]:
+        """The ids of a query's vector, each with the first of its words that gives it, as the query writes it."""
+        readings = [self._ids(code) for code in self._codes()]
+        found: dict[int, str] = {}
+        for start, end in _spans(text):
+            for ids in readings:
+                found.setdefault(ids(text[start:end]), text[start:end])
+        return found
 
     def _codes(self) -> Sequence[str]:
         """The languages in which queries are read; the empty one is that of documents whose language is not known."""
@@ -221,6 +226,15 @@ def _words() -> re.Pattern[str]:
     """
     marks = "".join(re.escape(chr(c)) for c in range(0x300, 0x10000) if unicodedata.category(chr(c)).startswith("M"))
     return re.compile(rf"(?:[^\W_{_PAIRED}]+[{marks}\u00ad\u200c\u200d]*)+")
+
+
+def _spans(text: str) -> list[tuple[int, int]]:
+    """Where the words and the pairs of characters of a text stand, in reading order."""
+    found = [piece.span() for piece in _words().finditer(text)]
+    for run in _PAIRED_RUN.finditer(text):
+        found += ((start, start + len(pair)) for start, pair in enumerate(_pairs(run.group()), run.start()))
+        found.sort()
+    return found
 
 
 def _pieces(text: str) -> list[str]:

@@ -97,10 +97,7 @@ class Explainer:
         if model is not None:
             falling = Sparse(asked.ids, np.arange(len(asked), 0, -1, dtype=np.float32))  # words come by falling weight
             return dict(zip(asked.ids.tolist(), self._embedder_of(model).words(falling), strict=True))
-        names: dict[int, str] = {}
-        for word in self._index.analyser.words(query):
-            names.setdefault(word.id, query[word.start : word.end])
-        return names
+        return self._index.analyser.spelled(query)
 
     def _sentences(
         self,
@@ -152,10 +149,12 @@ def matched(query: Sparse, idf: Floats, passage: Sparse, names: Mapping[int, str
         query: k ids.
         idf: what each of the query's weights is multiplied by, (k,).
         passage: the chunk's vector.
-        names: the query's ids as a person reads them.
+        names: the query's ids as a person reads them; one that has none is left out, such as that of a language that
+            has no documents any more.
     """
     _, mine, theirs = np.intersect1d(query.ids, passage.ids, assume_unique=True, return_indices=True)
     parts = query.weights[mine].astype(np.float64) * idf[mine] * passage.weights[theirs]  # (shared,)
     total = parts.sum()
     order = np.argsort(-parts, kind="stable").tolist()
-    return tuple(Matched(names[int(query.ids[mine[n]])], float(parts[n] / total)) for n in order)
+    shares = ((int(query.ids[mine[n]]), float(parts[n] / total)) for n in order)
+    return tuple(Matched(names[id], share) for id, share in shares if id in names)

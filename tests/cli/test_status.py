@@ -11,7 +11,13 @@ def test_status(beige, here: Path, tiny_bert: Path) -> None:
     assert said["caches"] == {"dense": "current", "bm25": "current"}
     assert said["manifest"]["encoders"][0]["model"] == str(tiny_bert)
     shown = beige("status").out
-    for line in ("documents    1", "bm25: words, german", "caches       dense current, bm25 current"):
+    assert said["growth"]["day"] == {"documents": 1, "chunks": 1, "bytes": len("the light of the water")}
+    for line in (
+        "documents    1",
+        "growth       +1 documents, +1 chunks, +0.0 MB in the last hour",
+        "bm25: words, german",
+        "caches       dense current, bm25 current",
+    ):
         assert line in shown
 
 

@@ -10,6 +10,7 @@ import pytest
 
 from beige import Text
 from beige.index import Index
+from beige.index.manifest import Choice
 from beige.index.snapshot import backup, restore
 from beige.models.checkpoint import open_checkpoint
 from beige.search import Searcher
@@ -135,3 +136,16 @@ def test_what_is_added_after_another_model_took_over_is_embedded_by_that(
         assert index.count() == (2, 2)
     assert embedder.texts == ["the stone of a"]
     assert other.texts == ["the stone of b", "the stone of c"]
+
+
+def test_who_searches_long_goes_the_way_that_another_has_tuned_the_index_to(
+    here: Path, embedder: StandIn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A server saw `beige tune` only after a restart."""
+    monkeypatch.setattr("beige.index.serving.LOOK", 0.0)
+    give(embedder, "a")
+    with Index.open("index", embedder) as index, Searcher(index) as searcher:
+        assert set(searcher.search("stone")[0].legs) == {"dense", "bm25"}
+        with Index.open("index", embedder) as other:
+            other.prefer(Choice(("bm25",)))
+        assert set(searcher.search("stone")[0].legs) == {"bm25"}

@@ -7,7 +7,7 @@ import sqlite3
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+import time
 from contextlib import closing, suppress
 from dataclasses import replace
 from pathlib import Path
@@ -17,7 +17,7 @@ import pytest
 
 from beige.errors import LockedError, StoreError
 from beige.index.connection import connect
-from beige.index.database import Change, Reading
+from beige.index.database import Change, Growth, Reading
 from beige.index.expression import parse
 from beige.index.sqlite_store import CACHE, DATABASE, SqliteStore
 from beige.index.store import Entry
@@ -439,20 +439,6 @@ def test_damage_within_the_database_is_an_error_with_its_remedy(folder: Path) ->
 # File systems
 
 
-@pytest.fixture
-def disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system of two megabytes."""
-    place = tmp_path / "disk"
-    place.mkdir()
-    mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", str(place)], capture_output=True, text=True, check=False
-    )
-    if mounted.returncode:
-        pytest.skip(f"needs to mount a small file system: {mounted.stderr.strip()}")
-    yield place
-    subprocess.run(["umount", "--lazy", str(place)], check=True)
-
-
 @pytest.mark.parametrize("exact_rows", [20_000, 20])
 def test_a_full_disk_is_an_error_and_loses_nothing(disk: Path, exact_rows: int) -> None:
     plain, room = PlainStore(), disk / "ballast"
@@ -539,3 +525,30 @@ def test_few_rows_are_looked_up_and_not_searched_for(folder: Path, monkeypatch: 
     assert len(plans) == 3
     for plan in plans:
         assert not [step for step in plan if step.startswith("SCAN") or "fact_" in step], plan
+
+
+def test_growth_is_what_came_less_what_went_in_the_time_that_is_asked_for(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = 1_000_000_000.0
+    monkeypatch.setattr(time, "time", lambda: now)
+    documents = [entry(name, seed, chunks=seed) for seed, name in enumerate("abc", 1)]
+    sizes = [one.document.size for one in documents]
+    with SqliteStore.create(folder, manifest()) as store:
+        store.upsert(documents)
+        now += 2 * 3600
+        store.upsert([entry("a", 1, chunks=5)])
+        store.delete(["b", "nowhere"])
+        store.merge()  # which forgets the history of changes
+    with SqliteStore.open(folder) as store:
+        assert store.growth(3600) == Growth(-1, 5 - 1 - 2, entry("a", 1, chunks=5).document.size - sizes[0] - sizes[1])
+        assert (store.growth(86_400).documents, store.growth(86_400).chunks) == store.count() == (2, 8)
+        now += 3600
+        assert store.growth(3600) == Growth()
+        now -= 86_400  # a clock that is set back
+        assert store.growth(3600) == Growth()
+        now += 20 * 86_400
+    with SqliteStore.open(folder, write=True) as store:
+        store.upsert([entry("d", 4)])
+    with closing(sqlite3.connect(folder / DATABASE)) as connection:
+        assert connection.execute("SELECT count(*) FROM growth").fetchone() == (1,), "what is old is forgotten"

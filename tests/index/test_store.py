@@ -263,7 +263,10 @@ def test_documents_are_listed_by_prefix(store: Store) -> None:
     store.upsert([entry(name, seed) for seed, name in enumerate(names)])
     assert [s.source for s in store.documents()] == sorted(names)
     for prefix in ("a", "a/", "a/b#", "\U0001f600", "nowhere"):
-        assert [s.source for s in store.documents(prefix)] == sorted(n for n in names if n.startswith(prefix))
+        begin = sorted(n for n in names if n.startswith(prefix))
+        assert [s.source for s in store.documents(prefix)] == begin
+        for after in (*names, "", "zz"):
+            assert [s.source for s in store.documents(prefix, after=after)] == [n for n in begin if n > after]
 
 
 def test_a_long_listing_goes_on_while_documents_come_and_go(store: Store) -> None:

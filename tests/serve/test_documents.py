@@ -108,6 +108,13 @@ def test_an_index_is_searched_by_its_own_models_as_it_was_tuned(folders, tmp_pat
         found = httpx2.post(f"{server.url}/v1/search", json={"query": "the lift", "legs": ["dense"]}).json()
         assert "read" not in found
         assert set(found["hits"][0]["legs"]) == {"dense"}
+        with Index.open(tmp_path / "index") as index:
+            index.prefer(Choice(("dense",)))  # what `beige tune` of another process does
+        until = time.monotonic() + 10
+        while "read" in (found := httpx2.post(f"{server.url}/v1/search", json={"query": "the lift"}).json()):
+            assert time.monotonic() < until
+            time.sleep(0.05)
+        assert set(found["hits"][0]["legs"]) == {"dense"}
 
 
 @pytest.mark.parametrize(
@@ -163,6 +170,8 @@ def test_the_index_says_what_it_is(library):
     assert (found["documents"], found["chunks"]) == (6, 6)
     with Index.open(folder) as index:
         assert found["manifest"]["encoders"][0]["fingerprint"] == index.manifest.encoders[0].fingerprint
+    assert (found["growth"]["hour"]["documents"], found["growth"]["hour"]["chunks"]) == (6, 6)
+    assert found["growth"]["hour"]["bytes"] > sum(map(len, TEXTS.values()))
 
 
 def test_records_that_a_file_no_longer_has_go_and_documents_are_deleted(library):

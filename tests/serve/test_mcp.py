@@ -7,15 +7,18 @@ import sys
 import time
 
 import anyio
+import httpx2
 import pytest
 from mcp import Client, StdioServerParameters
+from mcp.client.streamable_http import streamable_http_client
 
 from beige import Text
 from beige.embedder import Embedder
 from beige.index import Index
 from beige.search import Request, Searcher
 from beige.search.wire import as_answer
-from beige.serve.mcp import build
+from beige.serve.keys import create
+from beige.serve.mcp import build, of
 
 LONG = "\n\n".join(f"Part {number} is about light and water and stones. " * 12 for number in range(20))
 
@@ -58,7 +61,7 @@ def test_in_process_with_every_argument_and_refusals_in_a_sentence(folder):
 
     async def check() -> None:
         with Index.open(folder) as index, Searcher(index) as searcher:
-            async with Client(build(index, searcher)) as client:
+            async with Client(build(of(index, searcher))) as client:
                 await asked(client)
                 request = Request("water", 3, filter="floor:3")
                 found = await ask(client, "search", query="water", limit=3, filter="floor:3")
@@ -111,3 +114,40 @@ def test_over_http(folder):
     finally:
         server.terminate()
         server.wait()
+
+
+def test_within_a_server_behind_its_keys(folder, folders, tmp_path, serve):
+    keys = tmp_path / "keys.json"
+    good = {"Authorization": f"Bearer {create(keys, 'copilot', 'read')}"}
+
+    async def ask(url: str, mode: str) -> None:
+        async with (
+            httpx2.AsyncClient(headers=good) as http,
+            Client(streamable_http_client(f"{url}/mcp", http_client=http), mode=mode) as client,
+        ):
+            await asked(client)
+            told = await client.call_tool("search", {"query": " "})
+            assert (told.is_error, "the query is empty" in told.content[0].text) == (True, True)
+
+    with serve(models=(str(folders["bert"]),), index=folder, keys=keys) as server:
+        for mode in ("legacy", "auto"):  # by sessions of old, and without
+            anyio.run(ask, server.url, mode)
+        call = {"jsonrpc": "2.0", "id": 1, "method": "tools/list"}
+        assert httpx2.post(f"{server.url}/mcp", json=call).status_code == 401
+        assert httpx2.get(f"{server.url}/mcp", headers=good).status_code == 405  # nothing is ever told unasked
+        large = httpx2.post(f"{server.url}/mcp", content=b" " * (9 << 20), headers=good)
+        assert large.status_code == 413
+        assert (
+            'beige_requests_total{route="/mcp",status="200"}' in httpx2.get(f"{server.url}/metrics", headers=good).text
+        )
+
+
+def test_a_server_whose_index_is_not_there_yet_says_so_to_a_copilot(folders, tmp_path, serve):
+    async def ask(url: str) -> None:
+        async with Client(f"{url}/mcp") as client:
+            told = await client.call_tool("list_documents", {})
+            assert told.is_error
+            assert "there is no index yet" in told.content[0].text
+
+    with serve(models=(str(folders["bert"]),), index=tmp_path / "none", keys=tmp_path / "k") as server:
+        anyio.run(ask, server.url)

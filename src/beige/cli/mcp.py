@@ -21,7 +21,7 @@ def run(
     from beige.search import Searcher
 
     try:
-        from beige.serve.mcp import build
+        from beige.serve.mcp import build, of
     except ModuleNotFoundError as error:
         if error.name is None or error.name.partition(".")[0] == "beige":
             raise
@@ -30,7 +30,7 @@ def run(
     if http is not None and not 0 < http < 1 << 16:
         raise UsageError(f"the port must be from 1 to 65535, not {http}")
     with Index.open(index) as opened, Searcher(opened) as searcher:
-        server = build(opened, searcher)
+        server = build(of(opened, searcher))
         if http is None:
             server.run("stdio")
         else:

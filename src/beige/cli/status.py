@@ -33,9 +33,20 @@ def run(
             **_files(status),
             "storage": made.storage,
             "created": made.created,
+            **_growth(status),
             **{name: f"generation by {models}" for name, models in status.generations.items()},
         }
     )
+
+
+def _growth(status: "Status") -> dict[str, str]:
+    """How much more or less the index holds than some times ago, where it differs."""
+    lines = [
+        f"{grown.documents:+,} documents, {grown.chunks:+,} chunks, {grown.bytes / 1e6:+,.1f} MB in the last {span}"
+        for span, grown in status.growth.items()
+        if grown.documents or grown.chunks or grown.bytes
+    ]
+    return {"growth": "\n".join(lines)} if lines else {}
 
 
 def _files(status: "Status") -> dict[str, str]:

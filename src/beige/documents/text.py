@@ -12,6 +12,9 @@ from beige.errors import InputError
 
 MEDIA = ("text", "markdown", "code")
 
+LONGEST = 4096
+"""Characters of a name: every hit and every list repeats it."""
+
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 
 
@@ -49,10 +52,12 @@ def check_name(source: str) -> None:
     """Refuse what cannot name a document.
 
     Raises:
-        InputError: the name is empty, or has characters that no name can have.
+        InputError: the name is empty or too long, or has characters that no name can have.
     """
     if not source.strip():
         raise InputError("a text needs a name: give it a source that is not empty")
+    if len(source) > LONGEST:
+        raise InputError(f"the source {source[:50]!r}... has {len(source):,} characters and may have {LONGEST:,}")
     if storable(source) != source or _CONTROL.search(source):
         raise InputError(f"the source {source!r} has characters that no name can have")
 

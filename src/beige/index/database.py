@@ -3,9 +3,10 @@
 import json
 import math
 import sqlite3
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from typing import Any
 
 import numpy as np
@@ -21,6 +22,12 @@ from beige.index.store import Ids, Passage, Stored
 from beige.index.where import Clause, of_chunk, of_document
 
 PAGE_ROWS = 1000
+
+BUCKET = 300
+"""Seconds whose growth is added up."""
+
+REMEMBERED = 8 * 24 * 3600
+"""Seconds for which it is told."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +45,21 @@ class Change:
     added: int = 0
     removed: int = 0
     stamp: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Growth:
+    """How much more an index holds than some time ago; below 0 where it holds less.
+
+    Attributes:
+        documents: how many.
+        chunks: that they have.
+        bytes: of the files and texts.
+    """
+
+    documents: int = 0
+    chunks: int = 0
+    bytes: int = 0
 
 
 def _json(value: object) -> str:
@@ -186,7 +208,7 @@ class Reading:
         """The next page of the documents whose source begins with the prefix, by source; empty at the end."""
         # The least blob above another one is that with a zero byte at its end, and 0xff is in no UTF-8.
         begins = blob(prefix)
-        lower = begins if after is None else blob(after) + b"\x00"
+        lower = begins if after is None else max(begins, blob(after) + b"\x00")
         passing = of_document(where, lookup=True)
         found = self._connection.execute(
             f"{_STORED} WHERE source >= ? AND source < ? AND {_ALIVE} AND {passing.sql} ORDER BY source LIMIT ?",
@@ -312,6 +334,15 @@ class Reading:
         row = self._connection.execute("SELECT chunks, vector FROM total WHERE leg = ?", (number,)).fetchone()
         return None if row is None else (row[0], np.frombuffer(row[1], "<f8"))
 
+    def growth(self, seconds: float) -> Growth:
+        """What has become more in so many last seconds, to `BUCKET`."""
+        found = self._connection.execute(
+            "SELECT ifnull(sum(documents), 0), ifnull(sum(chunks), 0), ifnull(sum(bytes), 0) FROM growth "
+            "WHERE began > ? AND began <= ?",
+            (self._now - seconds, self._now),
+        )
+        return Growth(*found.fetchone())
+
     def count(self) -> tuple[int, int]:
         """How many documents and chunks are stored."""
         documents, chunks = self._connection.execute(
@@ -333,6 +364,7 @@ class Writing(Reading):
         self._dimensions = dimensions
         self._next = 1 + self._sequence("chunk")
         self._totals: dict[int, tuple[int, NDArray[np.float64]]] = {}  # by leg, once this transaction changes them
+        self._grown = Growth()
 
     def _sequence(self, table: str) -> int:
         row = self._connection.execute("SELECT seq FROM sqlite_sequence WHERE name = ?", (table,)).fetchone()
@@ -344,20 +376,24 @@ class Writing(Reading):
 
     def delete(self, source: str) -> bool:
         """Forget a document; returns whether there was one."""
-        row = self._connection.execute("SELECT id FROM document WHERE source = ?", (blob(source),)).fetchone()
-        if row is None:
+        found = self._connection.execute(
+            "SELECT id, chunks, size FROM document WHERE source = ?", (blob(source),)
+        ).fetchone()
+        if found is None:
             return False
-        self._connection.execute("INSERT INTO removal (chunk) SELECT id FROM chunk WHERE document = ?", row)
-        for number in range(len(self._dimensions)):
+        number, chunks, size = found
+        self._grow(-1, -chunks, -size)
+        self._connection.execute("INSERT INTO removal (chunk) SELECT id FROM chunk WHERE document = ?", (number,))
+        for leg in range(len(self._dimensions)):
             gone = self._connection.execute(
-                f"DELETE FROM {leg_table(number)} WHERE chunk IN (SELECT id FROM chunk WHERE document = ?) "
+                f"DELETE FROM {leg_table(leg)} WHERE chunk IN (SELECT id FROM chunk WHERE document = ?) "
                 "RETURNING vector",
-                row,
+                (number,),
             ).fetchall()
-            self._add_up(number, [vector for (vector,) in gone], -1)
-        self._connection.execute("DELETE FROM chunk WHERE document = ?", row)
-        self._connection.execute("DELETE FROM fact WHERE document = ?", row)
-        self._connection.execute("DELETE FROM document WHERE id = ?", row)
+            self._add_up(leg, [vector for (vector,) in gone], -1)
+        self._connection.execute("DELETE FROM chunk WHERE document = ?", (number,))
+        self._connection.execute("DELETE FROM fact WHERE document = ?", (number,))
+        self._connection.execute("DELETE FROM document WHERE id = ?", (number,))
         return True
 
     def insert(self, document: Document, vectors: Sequence[Sequence[bytes]]) -> None:
@@ -387,6 +423,7 @@ class Writing(Reading):
             ),
         ).lastrowid
         assert number is not None
+        self._grow(1, len(document.chunks), document.size)
         add_facts(
             self._connection,
             number,
@@ -438,8 +475,21 @@ class Writing(Reading):
         added = np.frombuffer(b"".join(blobs), "<f2").reshape(-1, dimension).sum(axis=0, dtype="<f8")
         self._totals[number] = chunks + sign * len(blobs), total + sign * added
 
+    def _grow(self, documents: int, chunks: int, size: int) -> None:
+        grown = self._grown
+        self._grown = Growth(grown.documents + documents, grown.chunks + chunks, grown.bytes + size)
+
     def note_change(self) -> None:
-        """Close the transaction's accounts: the sums of vectors, and the log of changes."""
+        """Close the transaction's accounts: the sums of vectors, how much came and went, and the log of changes."""
+        now = int(time.time())
+        self._connection.execute(
+            "INSERT INTO growth VALUES (?, ?, ?, ?) ON CONFLICT (began) DO UPDATE SET "
+            "documents = documents + excluded.documents, chunks = chunks + excluded.chunks, "
+            "bytes = bytes + excluded.bytes",
+            (now - now % BUCKET, *astuple(self._grown)),
+        )
+        self._connection.execute("DELETE FROM growth WHERE began < ?", (now - REMEMBERED,))
+        self._grown = Growth()
         self._connection.executemany(
             "INSERT OR REPLACE INTO total VALUES (?, ?, ?)",
             [(number, chunks, total.astype("<f8").tobytes()) for number, (chunks, total) in self._totals.items()],
@@ -461,9 +511,9 @@ def _stored(row: Sequence[Any]) -> Stored:
     return Stored(text(source), digest, size, modified, chunks, bool(settled), bool(given), expires)
 
 
-def paged(read: Callable[[str | None], list[Stored]]) -> Iterator[Stored]:
+def paged(read: Callable[[str | None], list[Stored]], after: str | None = None) -> Iterator[Stored]:
     """Every row of a listing that is read page by page, so that no transaction stays open between two rows."""
-    page = read(None)
+    page = read(after)
     while page:
         yield from page
         page = read(page[-1].source)

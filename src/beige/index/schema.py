@@ -123,7 +123,15 @@ def _encoders(connection: sqlite3.Connection) -> None:
     )
 
 
-MIGRATIONS: tuple[Migration, ...] = (_first, _facts, _given_and_expires, _encoders)
+def _growth(connection: sqlite3.Connection) -> None:
+    # How documents, chunks and bytes became more or fewer, by the time of the change: seconds since the epoch.
+    connection.execute(
+        """CREATE TABLE growth (
+            began INTEGER PRIMARY KEY, documents INTEGER NOT NULL, chunks INTEGER NOT NULL, bytes INTEGER NOT NULL)"""
+    )
+
+
+MIGRATIONS: tuple[Migration, ...] = (_first, _facts, _given_and_expires, _encoders, _growth)
 """The function at place n takes a database of schema version n to n + 1."""
 
 

@@ -1,6 +1,7 @@
 """The index that serves at a place: its store, its models and its words, until another one takes its place."""
 
 import threading
+import time
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, TypeVar
 
@@ -13,6 +14,9 @@ from beige.index.store import Store
 
 if TYPE_CHECKING:
     from beige.embedder import Embedder
+
+LOOK = 1.0
+"""Seconds after which the manifest is read again."""
 
 Answer = TypeVar("Answer")
 
@@ -43,6 +47,7 @@ class Serving:
         self.home = home or place
         self.encoders = Encoders(place, store.manifest, given)
         self._store = store
+        self._looked = time.monotonic()
         self._words: tuple[Store, Analyser] | None = None
         self._opening = threading.Lock()
         self._closed = False
@@ -65,8 +70,12 @@ class Serving:
 
     @property
     def manifest(self) -> Manifest:
-        """What the index says of itself."""
-        return self.store.manifest
+        """What the index says of itself, also where another process has changed it, as `beige tune` does."""
+        store = self.store
+        if (now := time.monotonic()) - self._looked > LOOK:
+            self._looked = now
+            store.reload_manifest()
+        return store.manifest
 
     @property
     def base(self) -> str:

@@ -12,7 +12,7 @@ from beige.errors import StoreError
 from beige.index import creation, schema
 from beige.index.codec import decode_dense
 from beige.index.connection import Pool, connect, explained
-from beige.index.database import Change, Reading, paged
+from beige.index.database import Change, Growth, Reading, paged
 from beige.index.dense_leg import DenseLeg
 from beige.index.filter import Filter, check_facet, checked
 from beige.index.leg_cache import Kind, LegCache
@@ -255,14 +255,14 @@ class SqliteStore:
             chunks, total = reading.total(kind.number) or (0, np.zeros(kind.dimension))
         return (total / max(chunks, 1)).astype(np.float32)
 
-    def documents(self, prefix: str = "", where: Filter | None = None) -> Iterator[Stored]:
+    def documents(self, prefix: str = "", where: Filter | None = None, after: str | None = None) -> Iterator[Stored]:
         """Every stored document whose source begins with the prefix, by source; of those that pass the filter."""
 
         def page(after: str | None) -> list[Stored]:
             with self._reading() as reading:
                 return reading.documents(after, prefix, where)
 
-        return paged(page)
+        return paged(page, after)
 
     def facet(self, field: str, where: Filter | None = None) -> Mapping[str, int]:
         """How many of the documents that pass the filter have each value of a field, the most frequent first."""
@@ -307,6 +307,11 @@ class SqliteStore:
         """How many documents and chunks are stored."""
         with self._reading() as reading:
             return reading.count()
+
+    def growth(self, seconds: float) -> Growth:
+        """How much more it holds than so many seconds ago, at most eight days."""
+        with self._reading() as reading:
+            return reading.growth(seconds)
 
     def caches(self) -> dict[str, str]:
         """Each leg's cache: "current", "behind" (what is newer is read from the database), "missing" or "damaged"."""

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+from beige.index.database import Growth
 from beige.index.generations import generations
 from beige.index.manifest import Manifest
 from beige.index.sqlite_store import DATABASE, SqliteStore
@@ -24,6 +25,8 @@ class Status:
         caches: by leg, "current", "behind", "missing" or "damaged"; all but the first cost searches time, nothing else.
             A collection has none.
         manifest: what it says of itself.
+        growth: how much more it holds than an hour, a day and a week ago, by "hour", "day" and "week"; the index knows
+            of what it was told itself, so not of what is older than a move or a migration. A collection knows nothing.
         generations: models of those that do not serve: of the "previous" one, which is kept, and of the "next" one,
             which is being made.
     """
@@ -35,7 +38,12 @@ class Status:
     changed: str | None
     caches: Mapping[str, str]
     manifest: Manifest
+    growth: Mapping[str, Growth]
     generations: Mapping[str, str]
+
+
+SPANS = {"hour": 3600, "day": 24 * 3600, "week": 7 * 24 * 3600}
+"""Seconds over which growth is told."""
 
 
 def of_folder(folder: Path, store: SqliteStore) -> Status:
@@ -51,6 +59,7 @@ def of_folder(folder: Path, store: SqliteStore) -> Status:
         changed=datetime.fromtimestamp(changed, UTC).isoformat(timespec="seconds"),
         caches=store.caches(),
         manifest=store.manifest,
+        growth={name: store.growth(seconds) for name, seconds in SPANS.items()},
         generations=generations(folder),
     )
 
@@ -58,4 +67,4 @@ def of_folder(folder: Path, store: SqliteStore) -> Status:
 def of_collection(address: str, store: Store) -> Status:
     """The state of the index in a collection, whose store is open."""
     documents, chunks = store.count()
-    return Status(address, documents, chunks, None, None, {}, store.manifest, {})
+    return Status(address, documents, chunks, None, None, {}, store.manifest, {}, {})

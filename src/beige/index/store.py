@@ -148,10 +148,15 @@ class Store(Protocol):
         Its dot product with a query is the mean of the query's scores: what an unrelated chunk gets.
         """
 
-    def documents(self, prefix: str = "", where: Filter | None = None) -> Iterator[Stored]:
+    def documents(self, prefix: str = "", where: Filter | None = None, after: str | None = None) -> Iterator[Stored]:
         """Every stored document whose source begins with the prefix, by source; of those that pass the filter.
 
         A document passes with any of its chunks; without chunks, it has no heading and no page.
+
+        Args:
+            prefix: of sources.
+            where: as for `top`.
+            after: a source: only what comes after it.
         """
 
     def facet(self, field: str, where: Filter | None = None) -> Mapping[str, int]:

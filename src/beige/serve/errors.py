@@ -4,7 +4,7 @@ import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from beige.errors import BeigeError, EngineError, InputError, NotFiniteError, UsageError
+from beige.errors import BeigeError, EngineError, InputError, NotFiniteError, StoreError, UsageError
 
 STATUSES: Mapping[str, int] = {
     "invalid": 400,
@@ -21,6 +21,8 @@ STATUSES: Mapping[str, int] = {
     "overloaded": 429,
     "failed": 500,
     "expired": 503,
+    "full": 503,
+    "unavailable": 503,
     "closing": 503,
     "not_ready": 503,
 }
@@ -70,6 +72,7 @@ def refusal(error: BeigeError) -> Refusal:
     kinds: Mapping[type[BeigeError], str] = {
         NotFiniteError: "not_finite",
         EngineError: "failed",
+        StoreError: "unavailable",
         UsageError: "invalid",
         InputError: "invalid",
     }

@@ -20,6 +20,9 @@ KEPT = 10_000
 SHOWN = 100
 """Failures of a job that are told."""
 
+LEAST = 4096
+"""Bytes that a job takes at least: many small ones are much too."""
+
 
 @dataclass(eq=False, slots=True)
 class Job:
@@ -29,7 +32,7 @@ class Job:
         add: what to add.
         delete: the names of what to delete.
         ttl: how long what is added is found, as `Index.add` takes it.
-        size: bytes, about, that it holds while it waits.
+        size: bytes, about, that it holds while it waits; at least `LEAST`.
         id: names it; not to be guessed.
         state: "done" where all of it is durable; "failed" where some of it could not be.
         documents: how many became what.
@@ -50,6 +53,9 @@ class Job:
     failures: list[tuple[str, str]] = field(default_factory=list)
     created: float = field(default_factory=time.time)
     finished: float | None = None
+
+    def __post_init__(self) -> None:
+        self.size = max(self.size, LEAST)
 
     @property
     def names(self) -> set[str]:

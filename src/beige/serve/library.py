@@ -2,7 +2,6 @@
 
 import asyncio
 import logging
-import tempfile
 import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
@@ -27,6 +26,7 @@ from beige.serve.jobs import Job, Jobs, by_name, job_of, together
 from beige.serve.lanes import Lane
 from beige.serve.lent import LentReranker, lend
 from beige.serve.service import Service, Terms
+from beige.serve.spool import Spool
 
 WAITING_SEARCHES = 256
 """Searches beyond these are refused for the time being."""
@@ -78,7 +78,8 @@ class Library:
         self._threads = ThreadPoolExecutor(max(4, 2 * environment.cores()), "search")
         self._searching = 0
         self._seconds = 0.05  # of one search, in the mean
-        self._spool: Path | None = None
+        self._spool = Spool()
+        self._stack.callback(self._spool.close)
         self.jobs = Jobs()
         self._waiting: deque[Job] = deque()
         self._bytes = 0  # of jobs that are not done
@@ -159,9 +160,7 @@ class Library:
 
     def spool(self) -> Path:
         """A folder for files until they are read; it goes with the server."""
-        if self._spool is None:
-            self._spool = Path(self._stack.enter_context(tempfile.TemporaryDirectory(prefix="beige-uploads-")))
-        return self._spool
+        return self._spool.folder()
 
     async def close(self) -> None:
         """Take nothing more, finish what was acknowledged, and let go of the index."""

@@ -3,11 +3,13 @@
 import asyncio
 from collections.abc import Callable
 from dataclasses import asdict
-from itertools import dropwhile, islice
-from typing import Annotated, Any, TypeVar
+from itertools import islice
+from typing import Annotated, Any, Protocol, TypeVar
 
 from mcp.server import MCPServer
 from mcp.server.mcpserver.exceptions import ToolError
+from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
+from mcp.server.transport_security import TransportSecuritySettings
 from mcp_types import ToolAnnotations
 from pydantic import Field
 
@@ -33,13 +35,40 @@ _Filter = Annotated[
 ]
 
 
-def build(index: Index, searcher: Searcher) -> MCPServer[Any]:
+class Asks(Protocol):
+    """How an index is read without holding up the event loop."""
+
+    async def __call__(self, read: Callable[[Index, Searcher], _T]) -> _T:
+        """What `read` gives of the index and what searches it, on a thread.
+
+        Raises:
+            BeigeError: what `read` raises, or that there is no index now.
+        """
+
+
+def of(index: Index, searcher: Searcher) -> Asks:
+    """How an index that is open is read."""
+
+    async def ask(read: Callable[[Index, Searcher], _T]) -> _T:
+        return await asyncio.to_thread(read, index, searcher)
+
+    return ask
+
+
+def build(ask: Asks) -> MCPServer[Any]:
     """The tools over an index.
 
     Args:
-        index: what is read.
-        searcher: of it.
+        ask: how it is read.
     """
+
+    async def told(read: Callable[[Index, Searcher], _T]) -> _T:
+        """What is read; what is wrong becomes a sentence for the model that asked."""
+        try:
+            return await ask(read)
+        except BeigeError as error:
+            raise ToolError(str(error)) from error
+
     server: MCPServer[Any] = MCPServer(
         "beige",
         version=__version__,
@@ -55,11 +84,11 @@ def build(index: Index, searcher: Searcher) -> MCPServer[Any]:
     ) -> dict[str, Any]:
         """Passages of the user's documents that answer a query, by meaning and by words together, best first."""
 
-        def find() -> dict[str, Any]:
+        def find(_: Index, searcher: Searcher) -> dict[str, Any]:
             request = Request(query, limit, filter=filter)
             return as_answer(searcher.run(request), request)
 
-        return await _told(find)
+        return await told(find)
 
     async def read_passage(
         source: Annotated[str, Field(description="The document, as search and list_documents name it.")],
@@ -67,7 +96,7 @@ def build(index: Index, searcher: Searcher) -> MCPServer[Any]:
         length: Annotated[int, Field(ge=1, le=MOST_CHARACTERS, description="About how many characters.")] = 4000,
     ) -> dict[str, Any]:
         """The passages of a document from a character on, in reading order; `next` says where to go on."""
-        return await _told(lambda: _passages(index, source, start, length))
+        return await told(lambda index, _: _passages(index, source, start, length))
 
     async def list_documents(
         prefix: Annotated[str, Field(description="The beginning of their names, such as a folder.")] = "",
@@ -77,24 +106,26 @@ def build(index: Index, searcher: Searcher) -> MCPServer[Any]:
     ) -> dict[str, Any]:
         """The names of the user's documents; `next` where there are more."""
 
-        def listed() -> dict[str, Any]:
-            found = index.store.documents(prefix, resolve(filter, index.store.fields()))
-            names = [one.source for one in islice(dropwhile(lambda one: one.source <= after, found), limit + 1)]
+        def listed(index: Index, _: Searcher) -> dict[str, Any]:
+            found = index.store.documents(prefix, resolve(filter, index.store.fields()), after or None)
+            names = [one.source for one in islice(found, limit + 1)]
             return {"documents": names[:limit], "next": names[limit - 1] if len(names) > limit else None}
 
-        return await _told(listed)
+        return await told(listed)
 
     for tool in (search, read_passage, list_documents):
         server.add_tool(tool, annotations=_READS)
     return server
 
 
-async def _told(read: Callable[[], _T]) -> _T:
-    """What a thread reads; what is wrong becomes a sentence for the model that asked."""
-    try:
-        return await asyncio.to_thread(read)
-    except BeigeError as error:
-        raise ToolError(str(error)) from error
+def over_http(server: MCPServer[Any]) -> StreamableHTTPSessionManager:
+    """What answers `POST /mcp` within another application, which has checked names, keys and sizes.
+
+    Each request is answered by itself, and no session is kept: a copilot need not know that the process is another one.
+    """
+    unchecked = TransportSecuritySettings(enable_dns_rebinding_protection=False)
+    server.streamable_http_app(json_response=True, stateless_http=True, transport_security=unchecked)
+    return server.session_manager
 
 
 def _passages(index: Index, source: str, start: int, length: int) -> dict[str, Any]:

@@ -2,14 +2,17 @@
 
 import asyncio
 import logging
+import os
 import socket
 from collections.abc import Callable
+from functools import partial
+from typing import Any, cast
 
 import uvicorn
 
 from beige.errors import BeigeError, UsageError
 from beige.serve.app import build
-from beige.serve.connection import Connection
+from beige.serve.connection import Connection, make_room
 from beige.serve.keys import KeyRing
 from beige.serve.library import Library, models_of
 from beige.serve.metrics import Metrics
@@ -44,12 +47,15 @@ class Server(uvicorn.Server):
         self._on_listening = on_listening
         self._error: BeigeError | None = None
         self._warming: asyncio.Task[None] | None = None
+        self._ended = asyncio.Event()
+        self._answering: asyncio.Task[None] | None = None
+        self._app = build(self.service, ring, self.library)
         super().__init__(
             uvicorn.Config(
-                build(self.service, ring, self.library),
+                self._app,
                 host=settings.host,
                 port=settings.port,
-                http=Connection,
+                http=cast("Any", partial(Connection, most=make_room())),
                 log_config=None,
                 access_log=False,
                 server_header=False,
@@ -84,6 +90,7 @@ class Server(uvicorn.Server):
         if self.started:
             self._on_listening(self.url)
             self._warming = asyncio.create_task(self._warm_up())
+            self._answering = asyncio.create_task(self._answer_copilots())
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Take nothing more, finish what was taken."""
@@ -91,7 +98,15 @@ class Server(uvicorn.Server):
             self._warming.cancel()
         closing = asyncio.create_task(self._close())
         await super().shutdown(sockets)
+        while not closing.done():
+            if self.force_exit:  # a second Ctrl-C; what is durable stays so
+                _log.warning("ended with work undone")
+                os._exit(1)
+            await asyncio.wait([closing], timeout=0.1)
         await closing
+        self._ended.set()
+        if self._answering is not None:
+            await self._answering
 
     @property
     def url(self) -> str:
@@ -99,6 +114,11 @@ class Server(uvicorn.Server):
         host, port = self.servers[0].sockets[0].getsockname()[:2]
         scheme = "https" if self._settings.certificate else "http"
         return f"{scheme}://{f'[{host}]' if ':' in host else host}:{port}"
+
+    async def _answer_copilots(self) -> None:
+        if self._app.state.copilots is not None:
+            async with self._app.state.copilots.run():
+                await self._ended.wait()
 
     async def _close(self) -> None:
         if self.library is not None:  # its jobs need the lanes

@@ -71,10 +71,11 @@ class Reading:
         found = {int(point.id): point.payload or {} for point in self.points(chosen, with_payload=True)}
         return [passage(chunk, found[chunk]) for chunk in ids.tolist() if chunk in found]
 
-    def documents(self, prefix: str = "", where: Filter | None = None) -> Iterator[Stored]:
+    def documents(self, prefix: str = "", where: Filter | None = None, after: str | None = None) -> Iterator[Stored]:
         """Every document whose source begins with the prefix, by source; those that there are when it begins."""
-        found = [stored(payload) for payload in self._documents(where, STORED)]
-        yield from sorted((one for one in found if one.source.startswith(prefix)), key=lambda one: one.source)
+        found = (stored(payload) for payload in self._documents(where, STORED))
+        wanted = (one for one in found if one.source.startswith(prefix) and (after is None or one.source > after))
+        yield from sorted(wanted, key=lambda one: one.source)
 
     def facet(self, field: str, where: Filter | None = None) -> Mapping[str, int]:
         """How many of the documents that pass the filter have each value of a field, the most frequent first."""

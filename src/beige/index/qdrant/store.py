@@ -152,9 +152,9 @@ class QdrantStore:
         """The mean of a dense leg's vectors, (d,); zeros of an empty index. See `Legs.centroid`."""
         return self._legs.centroid(leg)
 
-    def documents(self, prefix: str = "", where: Filter | None = None) -> Iterator[Stored]:
+    def documents(self, prefix: str = "", where: Filter | None = None, after: str | None = None) -> Iterator[Stored]:
         """Every document whose source begins with the prefix, by source; those that there are when it begins."""
-        return self._reading.documents(prefix, where)
+        return self._reading.documents(prefix, where, after)
 
     def facet(self, field: str, where: Filter | None = None) -> Mapping[str, int]:
         """How many of the documents that pass the filter have each value of a field, the most frequent first."""

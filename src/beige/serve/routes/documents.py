@@ -5,7 +5,7 @@ import secrets
 import shutil
 from collections.abc import Mapping
 from dataclasses import asdict
-from itertools import dropwhile, islice
+from itertools import islice
 from pathlib import Path, PurePosixPath
 from typing import Annotated, Any
 
@@ -31,6 +31,10 @@ router = APIRouter(route_class=JsonRoute, tags=["Knowledge"])
 
 PAGE = 1000
 """The most documents of a list."""
+
+
+FIELDS = 1000
+"""The most fields of a text: filters look through the names of all."""
 
 
 class Record(BaseModel):
@@ -105,8 +109,7 @@ async def documents(
 
     def read(opened: Opened) -> list[Stored]:
         store = opened.index.store
-        found = store.documents(prefix, resolve(filter, store.fields()))
-        return list(islice(dropwhile(lambda stored: stored.source <= after, found), limit + 1))
+        return list(islice(store.documents(prefix, resolve(filter, store.fields()), after or None), limit + 1))
 
     found = await library_of(request).read(terms_of(request), read)
     listed = [_listed(stored) for stored in found[:limit]]
@@ -149,6 +152,8 @@ def _of_records(sent: Any, size: int) -> Job:
             "invalid", f"{field or 'the body'}: {first['msg']}", param=None if field is None else str(field)
         ) from error
     records = given if isinstance(given, list) else [given]
+    if any(len(record.model_extra or ()) > FIELDS for record in records):
+        raise Refusal("invalid", f"a text may have {FIELDS:,} fields")
     if not records:
         raise Refusal("invalid", "the list has no text")
     if len({record.source for record in records}) < len(records):

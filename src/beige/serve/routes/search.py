@@ -120,7 +120,7 @@ async def similar(request: Request, body: SimilarRequest) -> Response:
 
 @router.get("/v1/index")
 async def index(request: Request) -> Response:
-    """What the index holds, which models made it, and how its files are: as `beige status --json`."""
+    """What the index holds, which models made it, how its files are and how it grew: as `beige status --json`."""
     found = await library_of(request).read(terms_of(request), lambda opened: asdict(opened.index.status()))
     return answer(json_bytes(found))
 

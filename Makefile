@@ -45,8 +45,9 @@ format: setup
 test: lint  ## under ten minutes on two cores
 	$(BIN)/pytest tests -n 3 -m "not slow"  # many wait for processes of their own
 
-soak: setup  ## the tests that are too slow for every day
+soak: setup  ## the tests that are too slow for every day, then a server for 20 minutes, written to docs/measurements/
 	$(BIN)/pytest tests -m slow
+	$(BIN)/python -m bench.soak
 
 quality: setup  ## retrieval and parity figures, written to docs/measurements/
 	$(BIN)/python -m bench.quality

@@ -111,21 +111,29 @@ def load(url: str, model: str, texts: Sequence[str], count: int, seconds: float 
 
 
 @contextmanager
-def started(command: Sequence[str], ready: str, patience: float = 180) -> Iterator[None]:
+def started(
+    command: Sequence[str], ready: str, patience: float = 180, log: int = subprocess.DEVNULL
+) -> "Iterator[subprocess.Popen[bytes]]":
     """A server that answers at `ready`; it ends with the block.
+
+    Args:
+        command: its program and arguments.
+        ready: a URL.
+        patience: seconds that it may take.
+        log: a file's descriptor for what it says; by default nobody hears it.
 
     Raises:
         PeerError: it ended, or did not answer in time.
     """
     environment = {**os.environ, "HF_HUB_OFFLINE": "1", "DO_NOT_TRACK": "1"}
-    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=environment) as process:
+    with subprocess.Popen(command, stdout=log, stderr=log, env=environment) as process:
         try:
             until = time.monotonic() + patience
             while not _answers(ready):
                 if process.poll() is not None or time.monotonic() > until:
                     raise PeerError(f"{command[0]} did not serve")
                 time.sleep(0.2)
-            yield
+            yield process
         finally:
             process.terminate()
 

@@ -15,6 +15,7 @@ from mcp.client.streamable_http import streamable_http_client
 from beige import Text
 from beige.embedder import Embedder
 from beige.index import Index
+from beige.index.place import Folder
 from beige.search import Request, Searcher
 from beige.search.wire import as_answer
 from beige.serve.keys import create
@@ -129,7 +130,7 @@ def test_within_a_server_behind_its_keys(folder, folders, tmp_path, serve):
             told = await client.call_tool("search", {"query": " "})
             assert (told.is_error, "the query is empty" in told.content[0].text) == (True, True)
 
-    with serve(models=(str(folders["bert"]),), index=folder, keys=keys) as server:
+    with serve(models=(str(folders["bert"]),), index=Folder(folder), keys=keys) as server:
         for mode in ("legacy", "auto"):  # by sessions of old, and without
             anyio.run(ask, server.url, mode)
         call = {"jsonrpc": "2.0", "id": 1, "method": "tools/list"}
@@ -149,5 +150,5 @@ def test_a_server_whose_index_is_not_there_yet_says_so_to_a_copilot(folders, tmp
             assert told.is_error
             assert "there is no index yet" in told.content[0].text
 
-    with serve(models=(str(folders["bert"]),), index=tmp_path / "none", keys=tmp_path / "k") as server:
+    with serve(models=(str(folders["bert"]),), index=Folder(tmp_path / "none"), keys=tmp_path / "k") as server:
         anyio.run(ask, server.url)

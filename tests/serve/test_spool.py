@@ -7,6 +7,7 @@ import tempfile
 import httpx2
 import pytest
 
+from beige.index.place import Folder
 from beige.serve.spool import Spool
 
 
@@ -41,7 +42,7 @@ def test_what_a_killed_server_left_goes_and_what_others_use_stays(temporary):
 
 def test_a_full_disk_refuses_uploads_and_harms_nobody_else(disk, folders, tmp_path, serve, monkeypatch):
     monkeypatch.setattr(tempfile, "tempdir", str(disk))
-    settings = {"index": tmp_path / "index", "keys": tmp_path / "k"}
+    settings = {"index": Folder(tmp_path / "index"), "keys": tmp_path / "k"}
     with serve(models=(str(folders["bert"]),), **settings) as server, httpx2.Client(base_url=server.url) as client:
         for size in (900_000, 3_000_000):  # kept in memory by the form, and not
             (disk / "ballast").write_bytes(bytes(1_500_000))

@@ -153,7 +153,7 @@ class Index:
     @property
     def manifest(self) -> Manifest:
         """What the index says of itself."""
-        return self.store.manifest
+        return self._serving.manifest
 
     @property
     def base(self) -> str:

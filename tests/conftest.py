@@ -5,6 +5,7 @@ import signal
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -13,6 +14,9 @@ os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
 
 from beige.environment import home
 from tests import checkpoints
+
+if TYPE_CHECKING:
+    from tests.index.qdrant_server import State
 
 # A runner in a shell's background ignores SIGINT, and what tests start and then interrupt would inherit that.
 signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -141,3 +145,15 @@ def beige_home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Mon
     monkeypatch.setenv("BEIGE_HOME", str(home))
     monkeypatch.delenv("BEIGE_INDEX", raising=False)
     return home
+
+
+@pytest.fixture
+def qdrant(monkeypatch: pytest.MonkeyPatch) -> "Iterator[State]":
+    """What stands for a Qdrant server without a key; who tries again hardly waits."""
+    from beige.index.qdrant import connection
+    from tests.index.qdrant_server import serving
+
+    monkeypatch.delenv("BEIGE_QDRANT_API_KEY", raising=False)
+    monkeypatch.setattr(connection, "FIRST_PAUSE", 0.001)
+    with serving() as state:
+        yield state

@@ -1,31 +1,21 @@
 """An index in a collection: every command does with it what it does with a folder, or says why not."""
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from beige.index import Index
-from beige.index.qdrant import connection
-from tests.index.qdrant_server import State, serving
+from tests.index.qdrant_server import State
 
 WORDS = "stone river light speed water paper engine wing flow heat plate mountain".split()
 QUERY = ("stone of the river", "--limit", 20, "--json")
 
 
 @pytest.fixture
-def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[State]:
-    monkeypatch.delenv("BEIGE_QDRANT_API_KEY", raising=False)
-    monkeypatch.setattr(connection, "FIRST_PAUSE", 0.001)
-    with serving() as state:
-        yield state
-
-
-@pytest.fixture
-def there(server: State) -> str:
+def there(qdrant: State) -> str:
     """The address of a collection."""
-    return f"qdrant+{server.url}/notes"
+    return f"qdrant+{qdrant.url}/notes"
 
 
 @pytest.fixture
@@ -92,7 +82,7 @@ def test_what_a_folder_alone_can_do_is_refused(beige, here: Path, there: str, do
 
 
 def test_what_is_wrong_is_said_in_a_sentence(
-    beige, server: State, there: str, docs, tiny_mean_bert: Path, monkeypatch: pytest.MonkeyPatch
+    beige, qdrant: State, there: str, docs, tiny_mean_bert: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refused(*arguments: object, said: str) -> None:
         done = beige(*arguments)
@@ -103,7 +93,7 @@ def test_what_is_wrong_is_said_in_a_sentence(
     refused("search", "stone", "--index", there, said="there is no collection")
     assert beige(*docs, "--index", there).code == 0
     refused("index", "docs", "--index", there, "--model", tiny_mean_bert, said=f"/NAME --model {tiny_mean_bert} PATH")
-    server.key = "right"
+    qdrant.key = "right"
     monkeypatch.setenv("BEIGE_QDRANT_API_KEY", "wrong")
     refused("search", "stone", "--index", there, said="refuses the key")
     for command in (("search", "stone"), ("index", "docs"), ("status",)):

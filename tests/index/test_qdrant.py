@@ -1,7 +1,6 @@
 """What a server adds to the store contract: addresses, keys, retries, writers that are cut off, one at a time."""
 
 import time
-from collections.abc import Iterator
 from dataclasses import replace
 from itertools import pairwise
 
@@ -16,21 +15,13 @@ from beige.index.qdrant.address import Address, is_address, parse
 from beige.index.qdrant.points import packed, unpacked
 from beige.index.qdrant.store import QdrantStore
 from beige.index.store import Entry
-from tests.index.qdrant_server import State, serving
+from tests.index.qdrant_server import State
 from tests.index.samples import QUERIES, PlainStore, check_equal, entry, manifest, top
 
 
 @pytest.fixture
-def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[State]:
-    monkeypatch.delenv("BEIGE_QDRANT_API_KEY", raising=False)
-    monkeypatch.setattr(connection, "FIRST_PAUSE", 0.01)
-    with serving() as state:
-        yield state
-
-
-@pytest.fixture
-def address(server: State) -> Address:
-    return parse(f"qdrant+{server.url}/notes")
+def address(qdrant: State) -> Address:
+    return parse(f"qdrant+{qdrant.url}/notes")
 
 
 def plain(*given: tuple[str, int, int]) -> PlainStore:
@@ -91,40 +82,40 @@ def test_the_same_over_http(address: Address) -> None:
             store.delete(["a"])
 
 
-def test_requests_are_made_again_and_change_nothing_twice(server: State, address: Address) -> None:
+def test_requests_are_made_again_and_change_nothing_twice(qdrant: State, address: Address) -> None:
     with QdrantStore.create(address, manifest()) as store:
-        server.failures += [
+        qdrant.failures += [
             ("/points", 503, "busy"),
             ("/points/query", 502, "bad gateway"),
             ("/points/count", 500, "?"),
         ]
-        server.late += [("/points/batch", 500), ("/points", 504)]
+        qdrant.late += [("/points/batch", 500), ("/points", 504)]
         fill(store, ("a", 1, 4), ("b", 2, 2))
         check_equal(store, plain(("a", 1, 4), ("b", 2, 2)))
-        assert not server.failures
-        assert not server.late
+        assert not qdrant.failures
+        assert not qdrant.late
 
 
-def test_what_cannot_succeed_is_not_tried_again(server: State, address: Address) -> None:
+def test_what_cannot_succeed_is_not_tried_again(qdrant: State, address: Address) -> None:
     with QdrantStore.create(address, manifest()) as store:
-        asked = len(server.paths)
-        server.failures += [("/points/query", 400, "wrong input")]
+        asked = len(qdrant.paths)
+        qdrant.failures += [("/points/query", 400, "wrong input")]
         with pytest.raises(StoreError, match="answered 400: wrong input"):
             store.top("dense", QUERIES["dense"][0], 3)
-        assert len(server.paths) == asked + 1
+        assert len(qdrant.paths) == asked + 1
 
 
-def test_a_full_disk_is_said(server: State, address: Address) -> None:
+def test_a_full_disk_is_said(qdrant: State, address: Address) -> None:
     with QdrantStore.create(address, manifest()) as store:
         fill(store, ("a", 1, 2))
-        server.failures += [("/points", 500, "No space left on device")]
+        qdrant.failures += [("/points", 500, "No space left on device")]
         with pytest.raises(StoreError, match=r"disk of the server .* is full"):
             fill(store, ("a", 2, 3))
         check_equal(store, plain(("a", 1, 2)))
 
 
-def test_the_key_is_sent_and_a_wrong_one_told(server: State, address: Address, monkeypatch: pytest.MonkeyPatch) -> None:
-    server.key = "right"
+def test_the_key_is_sent_and_a_wrong_one_told(qdrant: State, address: Address, monkeypatch: pytest.MonkeyPatch) -> None:
+    qdrant.key = "right"
     for key in (None, "wrong"):
         if key:
             monkeypatch.setenv("BEIGE_QDRANT_API_KEY", key)
@@ -136,8 +127,8 @@ def test_the_key_is_sent_and_a_wrong_one_told(server: State, address: Address, m
         assert store.count() == (0, 0)
 
 
-def test_an_old_server_is_refused(server: State, address: Address) -> None:
-    server.version = "1.14.1"
+def test_an_old_server_is_refused(qdrant: State, address: Address) -> None:
+    qdrant.version = "1.14.1"
     with pytest.raises(StoreError, match=r"is Qdrant 1\.14\.1: Beige needs 1\.15"):
         QdrantStore.open(address)
 
@@ -149,11 +140,11 @@ def test_nobody_there_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_server_that_says_nothing_is_given_up(
-    server: State, address: Address, monkeypatch: pytest.MonkeyPatch
+    qdrant: State, address: Address, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(connection, "TIMEOUT", 1)
     monkeypatch.setattr(connection, "TRIES", 1)
-    server.delay = 1.5
+    qdrant.delay = 1.5
     with pytest.raises(StoreError, match="Timeout"):
         QdrantStore.open(address)
 
@@ -166,10 +157,10 @@ def test_offline_no_other_machine_is_asked(address: Address, monkeypatch: pytest
         pass
 
 
-def test_what_is_no_index_is_refused(server: State, address: Address) -> None:
+def test_what_is_no_index_is_refused(qdrant: State, address: Address) -> None:
     with pytest.raises(StoreError, match="there is no collection"):
         QdrantStore.open(address)
-    server.client.create_collection("notes", vectors_config={})
+    qdrant.client.create_collection("notes", vectors_config={})
     with pytest.raises(StoreError, match="no index of Beige's"):
         QdrantStore.open(address)
     with pytest.raises(StoreError, match="there is a collection"):
@@ -200,14 +191,14 @@ def test_a_dead_writers_lease_runs_out(address: Address, monkeypatch: pytest.Mon
 
 
 @pytest.mark.parametrize("sent", [False, True])
-def test_a_writer_that_is_cut_off_leaves_no_half(server: State, address: Address, sent: bool) -> None:
+def test_a_writer_that_is_cut_off_leaves_no_half(qdrant: State, address: Address, sent: bool) -> None:
     """It uploads the chunks, and dies before or after the request that shows them was carried out."""
     store = QdrantStore.create(address, manifest())
     fill(store, ("a", 1, 3), ("b", 2, 2))
     if sent:
-        server.late += [("/points/batch", 500)] * connection.TRIES
+        qdrant.late += [("/points/batch", 500)] * connection.TRIES
     else:
-        server.failures += [("/points/batch", 500, "down")] * connection.TRIES
+        qdrant.failures += [("/points/batch", 500, "down")] * connection.TRIES
     with pytest.raises(StoreError):
         fill(store, ("a", 3, 5))
     expected = plain(("a", 3 if sent else 1, 5 if sent else 3), ("b", 2, 2))
@@ -217,23 +208,23 @@ def test_a_writer_that_is_cut_off_leaves_no_half(server: State, address: Address
     with QdrantStore.open(address, write=True) as store:
         assert any("5 chunks were removed" in notice for notice in store.notices) is not sent
         check_equal(store, expected)
-    assert sum(1 for point in server.client.scroll("notes", limit=100)[0] if "text" in (point.payload or {})) == (
+    assert sum(1 for point in qdrant.client.scroll("notes", limit=100)[0] if "text" in (point.payload or {})) == (
         7 if sent else 5
     )
 
 
-def test_a_node_that_dies_while_it_shows_a_document_is_made_good(server: State, address: Address) -> None:
+def test_a_node_that_dies_while_it_shows_a_document_is_made_good(qdrant: State, address: Address) -> None:
     """Of the changes in one request the first ones were made: any number of them."""
     for done in range(4):
         name = f"notes{done}"
         place = Address(address.url, name)
         store = QdrantStore.create(place, manifest())
         fill(store, ("a", 1, 3))
-        server.keep = done
-        server.failures += [("/points/batch", 500, "a node is lost")] * (connection.TRIES - bool(done))
+        qdrant.keep = done
+        qdrant.failures += [("/points/batch", 500, "a node is lost")] * (connection.TRIES - bool(done))
         with pytest.raises(StoreError):
             fill(store, ("a", 2, 4))
-        server.keep = None
+        qdrant.keep = None
         store.close()
         with QdrantStore.open(place, write=True) as store:
             check_equal(store, plain(("a", 2, 4) if done else ("a", 1, 3)))

@@ -1,6 +1,8 @@
 import random
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -26,10 +28,16 @@ def embedder(tiny_bert: Path) -> StandIn:
     return StandIn(open_checkpoint(tiny_bert))
 
 
-@pytest.fixture
-def index(tmp_path: Path, embedder: StandIn, monkeypatch: pytest.MonkeyPatch) -> Iterator[Index]:
-    monkeypatch.chdir(tmp_path)
-    documents(tmp_path)
-    with Index.open("index", embedder) as index:
+@contextmanager
+def filled(path: str, embedder: StandIn, **options: Any) -> Iterator[Index]:
+    """An index of `documents` in the current folder; `options` are those of `Index.open`."""
+    documents(Path())
+    with Index.open(path, embedder, **options) as index:
         index.add(".")
+        yield index
+
+
+@pytest.fixture
+def index(here: Path, embedder: StandIn) -> Iterator[Index]:
+    with filled("../index", embedder) as index:
         yield index

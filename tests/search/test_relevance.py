@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import numpy as np
 import pytest
 from scipy.optimize import minimize
@@ -39,11 +41,11 @@ def test_strengths_are_in_units_of_the_indexs_own_background(index: Index, query
     assert said["bm25"] == pytest.approx(found.evidence["bm25"].scores / most, rel=1e-4)
 
 
-def test_strengths_follow_the_index_as_it_changes(index: Index, tmp_path) -> None:
+def test_strengths_follow_the_index_as_it_changes(index: Index, here: Path) -> None:
     judge, retrieval = Relevance(index.store), Retrieval(index, None)
     judge.strengths(retrieval.candidates(Request("stone")))
     for number in range(30):
-        (tmp_path / f"new-{number}.txt").write_text(f"stone river stone {number}")
+        (here / f"new-{number}.txt").write_text(f"stone river stone {number}")
     index.add(".")
     found = retrieval.candidates(Request("stone"))
     assert judge.strengths(found)["dense"].tolist() == Relevance(index.store).strengths(found)["dense"].tolist()

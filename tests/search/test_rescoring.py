@@ -15,7 +15,7 @@ from beige.scores import multi_score
 from beige.search import Searcher
 from beige.search.fusion import fuse
 from beige.search.rescoring import best, computed, opinion
-from tests.search.conftest import documents
+from tests.search.conftest import filled
 from tests.standin import StandIn
 
 QUERIES = ("boundary layer", "the stone in the river", "of the mountain")
@@ -27,22 +27,14 @@ def three(tiny_m3: Path) -> StandIn:
 
 
 @pytest.fixture
-def stored(tmp_path: Path, three: StandIn, monkeypatch: pytest.MonkeyPatch) -> Iterator[Index]:
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "docs").mkdir(exist_ok=True)
-    documents(tmp_path / "docs")
-    with Index.open("stored", three, legs=["dense", "bm25", "sparse", "multi"]) as index:
-        index.add("docs")
+def stored(here: Path, three: StandIn) -> Iterator[Index]:
+    with filled("../stored", three, legs=["dense", "bm25", "sparse", "multi"]) as index:
         yield index
 
 
 @pytest.fixture
-def unstored(tmp_path: Path, three: StandIn, monkeypatch: pytest.MonkeyPatch) -> Iterator[Index]:
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "docs").mkdir(exist_ok=True)
-    documents(tmp_path / "docs")
-    with Index.open("unstored", three) as index:
-        index.add("docs")
+def unstored(here: Path, three: StandIn) -> Iterator[Index]:
+    with filled("../unstored", three) as index:
         yield index
 
 

@@ -56,7 +56,7 @@ def build(command: str | None = None) -> typer.Typer:
         pretty_exceptions_enable=False,
         context_settings={"help_option_names": ["-h", "--help"]},
     )
-    app.callback()(_options)
+    app.callback()(_beige)
     for name in [command] if command in EXAMPLES else EXAMPLES:
         module = importlib.import_module(f"beige.cli.{name}")
         epilog = f"Example: [bold]{EXAMPLES[name]}[/bold]"
@@ -75,7 +75,7 @@ def _version(wanted: bool) -> None:
         raise typer.Exit
 
 
-def _options(
+def _beige(
     version: bool = typer.Option(
         False, "--version", callback=_version, is_eager=True, help="Print the version and exit."
     ),

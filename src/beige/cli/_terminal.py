@@ -1,48 +1,14 @@
 """What the commands share: JSON on stdout, everything else on stderr, tables and progress bars."""
 
 import json
-import re
 import sys
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any
 
-import typer
-
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.progress import Progress
-
-Json = typer.Option(
-    False, "--json", help="One JSON document (or JSON lines) on stdout; everything else goes to stderr."
-)
-
-Where = typer.Option(
-    None,
-    "--index",
-    metavar="DIR|URL",
-    help="The index: a folder, or a collection, qdrant+http://HOST:6333/NAME. Without it BEIGE_INDEX, else .beige in "
-    "this folder.",
-)
-
-
-def names(listed: str) -> list[str]:
-    """What an option lists with commas between."""
-    return [name.strip() for name in listed.split(",") if name.strip()]
-
-
-def seconds(option: str, duration: str) -> float:
-    """What an option says of a time: `300ms`, `2s`.
-
-    Raises:
-        UsageError: it is none.
-    """
-    from beige.errors import UsageError
-
-    found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*(ms|s)", duration.strip())
-    if found is None:
-        raise UsageError(f"{option} must be a time such as 300ms or 2s, not {duration!r}")
-    return float(found[1]) / (1000 if found[2] == "ms" else 1)
 
 
 def emit(value: Any) -> None:

@@ -1,4 +1,4 @@
-"""What the commands that change an index share: options, opening it, and what they report."""
+"""What the commands that change an index share: opening it, and what they report."""
 
 import sys
 from contextlib import AbstractContextManager
@@ -6,37 +6,13 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from beige.cli._terminal import emit, names
+from beige.cli._options import names
+from beige.cli._terminal import emit
 
 if TYPE_CHECKING:
     from beige.index import Index
     from beige.index.place import Place
     from beige.index.report import Report
-
-Model = typer.Option(
-    None, "--model", help="A name from `beige models`, or a folder. Without it the index's own, else bge-small-en-v1.5."
-)
-Legs = typer.Option(
-    None,
-    "--legs",
-    help="What to search by, with commas between: bm25, outputs of the model (dense, sparse, multi, or multi/2 for "
-    "half of the token vectors), NAME=OUTPUT:MODEL of another model. Without it the index's own, else words and what "
-    "the model gives one vector of.",
-)
-Precision = typer.Option("auto", "--precision", help="fp32, bf16, int8, or auto: the fastest that keeps the vectors.")
-Language = typer.Option(
-    None,
-    "--language",
-    help="Whose word endings BM25 ignores: english, de, ..., or auto: each document's own language. Without it the "
-    "index's own, else auto.",
-)
-Ttl = typer.Option(
-    None,
-    "--ttl",
-    metavar="TIME",
-    help="How long these documents are found, from now: 90s, 15m, 12h, 30d, 8w, never. Without it each keeps its time.",
-)
-Verbose = typer.Option(False, "--verbose", "-v", help="Print each source on stderr once it is committed.")
 
 
 def open_index(

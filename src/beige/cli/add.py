@@ -7,8 +7,8 @@ from typing import Any, BinaryIO
 
 import typer
 
-from beige.cli._terminal import Json, Where
-from beige.cli._writing import Language, Legs, Model, Precision, Ttl, open_index, show
+from beige.cli._options import Json, Language, Legs, Model, Precision, Ttl, Where
+from beige.cli._writing import open_index, show
 
 
 def run(

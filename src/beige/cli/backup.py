@@ -5,7 +5,8 @@ from pathlib import Path
 
 import typer
 
-from beige.cli._terminal import Json, Where, emit
+from beige.cli._options import Json, Where
+from beige.cli._terminal import emit
 
 
 def run(

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import typer
 
-from beige.cli._terminal import Json, emit, err, out
+from beige.cli._options import Json
+from beige.cli._terminal import emit, err, out
 
 
 def run(

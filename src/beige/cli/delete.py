@@ -2,7 +2,7 @@
 
 import typer
 
-from beige.cli._terminal import Json, Where
+from beige.cli._options import Json, Where
 from beige.cli._writing import show
 
 

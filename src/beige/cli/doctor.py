@@ -5,7 +5,8 @@ from pathlib import Path
 
 import typer
 
-from beige.cli._terminal import Json, emit, facts, out
+from beige.cli._options import Json
+from beige.cli._terminal import emit, facts, out
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, cast
 
 import typer
 
-from beige.cli._terminal import Json, emit, progress
+from beige.cli._options import Json
+from beige.cli._terminal import emit, progress
 
 if TYPE_CHECKING:
     from beige.embedding_file import EmbeddingFile

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from beige.cli._terminal import Json, emit, err, out
+from beige.cli._options import Json
+from beige.cli._terminal import emit, err, out
 from beige.cli.evaluation import diff, gate, judge, sample
 from beige.cli.evaluation.shared import DEFAULTS, LANGUAGE, MAX_COST, PRICES, SPLIT, SYSTEMS, settings
 

@@ -5,8 +5,9 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from beige.cli._terminal import Json, Where, progress
-from beige.cli._writing import Language, Legs, Model, Precision, Ttl, Verbose, open_index, show
+from beige.cli._options import Json, Language, Legs, Model, Precision, Ttl, Verbose, Where
+from beige.cli._terminal import progress
+from beige.cli._writing import open_index, show
 
 if TYPE_CHECKING:
     from beige.index.report import Change

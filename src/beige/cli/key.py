@@ -4,7 +4,8 @@ from pathlib import Path
 
 import typer
 
-from beige.cli._terminal import Json, emit, err, facts, out
+from beige.cli._options import Json
+from beige.cli._terminal import emit, err, facts, out
 
 _File = typer.Option(None, "--keys", help="The file of keys.  [default: serve-keys.json in the home of models]")
 

@@ -2,7 +2,7 @@
 
 import typer
 
-from beige.cli._terminal import Where
+from beige.cli._options import Where
 
 
 def run(

@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from beige.cli._terminal import Json, Where, emit, progress
-from beige.cli._writing import Precision
+from beige.cli._options import Json, Precision, Where
+from beige.cli._terminal import emit, progress
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -4,7 +4,8 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from beige.cli._terminal import Json, Where, progress
+from beige.cli._options import Json, Where
+from beige.cli._terminal import progress
 from beige.cli._writing import show
 
 if TYPE_CHECKING:

@@ -2,7 +2,8 @@
 
 import typer
 
-from beige.cli._terminal import Json, emit, out
+from beige.cli._options import Json
+from beige.cli._terminal import emit, out
 
 
 def run(

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from beige.cli._terminal import Json, Where, emit, names, seconds
+from beige.cli._options import Json, Where, names, seconds
+from beige.cli._terminal import emit
 
 if TYPE_CHECKING:
     from beige.index import Index

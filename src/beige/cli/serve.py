@@ -4,7 +4,8 @@ from pathlib import Path
 
 import typer
 
-from beige.cli._terminal import Json, Where, emit, err
+from beige.cli._options import Json, Where
+from beige.cli._terminal import emit, err
 
 _DEFAULT = "bge-small-en-v1.5"
 

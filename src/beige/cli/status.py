@@ -3,7 +3,8 @@
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
-from beige.cli._terminal import Json, Where, emit, facts
+from beige.cli._options import Json, Where
+from beige.cli._terminal import emit, facts
 
 if TYPE_CHECKING:
     from beige.index import Status

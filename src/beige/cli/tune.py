@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from beige.cli._terminal import Json, Where, emit, out, progress
+from beige.cli._options import Json, Where
+from beige.cli._terminal import emit, out, progress
 
 if TYPE_CHECKING:
     from beige.evaluate.tuning import Outcome

@@ -5,8 +5,9 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from beige.cli._terminal import Json, Where, emit
-from beige.cli._writing import Language, Model, Precision, Ttl, open_index
+from beige.cli._options import Json, Language, Model, Precision, Ttl, Where
+from beige.cli._terminal import emit
+from beige.cli._writing import open_index
 
 if TYPE_CHECKING:
     from beige.index.report import Change, Report

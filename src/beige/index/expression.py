@@ -1,4 +1,4 @@
-r"""Filters as people and programs write them: a line of text, or JSON.
+r"""Filters as people and programs write them: a line of text.
 
     path:docs/** type:pdf,md modified>=2026-01-01 -tag:draft
     (author:"Jane Roe" OR year>2020) -language:de
@@ -13,7 +13,6 @@ import difflib
 import re
 import unicodedata
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from typing import Any as Anything
 from typing import NoReturn
 
 from beige.documents.chunk import Plain
@@ -115,47 +114,6 @@ def unknown(field: str, fields: Collection[str]) -> str:
         return f"no field {field!r}; did you mean {' or '.join(near)}?"
     listed = ", ".join(names[:30]) + (", …" if len(names) > 30 else "")
     return f"no field {field!r}; there are: {listed}"
-
-
-def to_json(where: Filter) -> dict[str, Anything]:
-    """A filter as JSON has it: `{"field", "operator", "values"}`, `{"not"}`, `{"all": []}` or `{"any": []}`."""
-    if isinstance(where, Condition):
-        return {"field": where.field, "operator": where.operator, "values": list(where.values)}
-    if isinstance(where, Not):
-        return {"not": to_json(where.part)}
-    return {"all" if isinstance(where, All) else "any": [to_json(part) for part in where.parts]}
-
-
-def from_json(value: object) -> Filter:
-    """The inverse of `to_json`; an expression may stand for any part of it.
-
-    Raises:
-        UsageError: it is something else.
-    """
-    return _from_json(value, 0)
-
-
-def _from_json(value: object, depth: int) -> Filter:
-    if isinstance(value, str):
-        return parse(value)
-    if depth > DEEPEST:
-        raise UsageError(f"the filter has more than {DEEPEST} parts within each other: make it simpler")
-    if not isinstance(value, Mapping):
-        raise UsageError(f"a filter is a text or an object, not {value!r:.60}")
-    keys = set(value)
-    if keys == {"not"}:
-        return Not(_from_json(value["not"], depth + 1))
-    for name, kind in (("all", All), ("any", Any)):
-        if keys == {name} and isinstance(value[name], Sequence) and not isinstance(value[name], str):
-            return kind(tuple(_from_json(part, depth + 1) for part in value[name]))
-    if keys <= {"field", "operator", "values"} and isinstance(value.get("field"), str):
-        values = value.get("values", ())
-        several = isinstance(values, Sequence) and not isinstance(values, str)
-        return Condition(value["field"], value.get("operator", "="), tuple(values) if several else (values,))
-    raise UsageError(
-        'a part of a filter has "field", "operator" and "values", or one of "not", "all" and "any", not '
-        + (", ".join(sorted(map(repr, keys)))[:60] or "nothing")
-    )
 
 
 def _enclosed(where: Filter) -> str:

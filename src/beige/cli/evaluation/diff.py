@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from beige.cli._terminal import Json, emit, out
+from beige.cli._options import Json
+from beige.cli._terminal import emit, out
 
 if TYPE_CHECKING:
     from rich.console import Console

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import typer
 
-from beige.cli._terminal import Json, Where, emit, err, out
+from beige.cli._options import Json, Where
+from beige.cli._terminal import emit, err, out
 from beige.cli.evaluation.shared import SPLIT, settings
 
 _DRAWN = 300  # queries from an index where no data is named

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import typer
 
-from beige.cli._terminal import Json, Where, emit, err, out
+from beige.cli._options import Json, Where
+from beige.cli._terminal import emit, err, out
 
 
 def run(

@@ -52,7 +52,8 @@ def test_json_of_an_explanation(beige, index: Path) -> None:
         *("score", "source", "locator", "text", "legs", "relevance"),
         *("rank", "highlights", "sentences", "chunks", "others"),
     }
-    assert set(hit["legs"]["bm25"]) == {"rank", "score", "words"}
+    assert set(hit["legs"]["bm25"]) == {"rank", "score", "weight", "trust", "words"}
+    assert hit["legs"]["dense"]["weight"] == pytest.approx(0.6)
     words = {word["word"]: word["share"] for word in hit["legs"]["bm25"]["words"]}
     assert set(words) == {"heat", "boundary", "layers"}
     assert sum(words.values()) == pytest.approx(1)
@@ -71,7 +72,8 @@ def test_an_explanation_as_a_person_sees_it(beige, index: Path) -> None:
     stone = shown[shown.index("docs/stone.txt") :].split("\n\n")[0]
     lines = [line.split() for line in stone.splitlines()]
     bm25 = next(line for line in lines if line[:2] == ["bm25", "#1"])
-    assert sorted(bm25[3:]) == sorted(["river", "50", "%,", "stone", "50", "%"])
+    assert bm25[3:5] == ["×", "0.40"]
+    assert sorted(bm25[5:]) == sorted(["river", "50", "%,", "stone", "50", "%"])
     assert next(line for line in lines if line[:1] == ["says"])[1:5] == ["A", "stone", "in", "the"]
     assert {line[0] for line in lines} >= {"dense", "fused"}
 

@@ -100,31 +100,37 @@ def _passage(hit: Hit) -> Text:
 def _explanation(hit: Hit) -> Group:
     grid = Table.grid(padding=(0, 2))
     grid.add_column(style="dim", no_wrap=True)
-    grid.add_column(justify="right", no_wrap=True)
-    grid.add_column(justify="right", no_wrap=True)
+    for _ in range(2):
+        grid.add_column(justify="right", no_wrap=True)
+    grid.add_column(style="dim", no_wrap=True)
     grid.add_column()
     for row in _rows(hit):
         grid.add_row(*row)
     return Group(grid)
 
 
-def _rows(hit: Hit) -> Iterator[tuple[str, str, str, Text]]:
-    """What each stage says of a hit: its name, rank, score, and remarks."""
+def _rows(hit: Hit) -> Iterator[tuple[str, str, str, str, Text]]:
+    """What each stage says of a hit: its name, rank, score, weight, and remarks."""
     for leg, score in hit.legs.items():
         rank = f"#{score.rank}" if score.rank is not None else "-"
-        yield leg, rank, f"{score.score:.3f}", _words(score)
-    yield "fused", f"#{hit.rank}", f"{hit.score:.3f}", Text(_joined(hit), "dim")
+        yield leg, rank, f"{score.score:.3f}", "" if score.weight == 1 else f"× {score.weight:.2f}", _remarks(score)
+    yield "fused", f"#{hit.rank}", f"{hit.score:.3f}", "", Text(_joined(hit), "dim")
     if hit.reranked is not None:
         if hit.reranked.rank is None:
-            yield "reranked", "-", "-", Text("not read", "dim")
+            yield "reranked", "-", "-", "", Text("not read", "dim")
         else:
-            yield "reranked", f"#{hit.reranked.rank}", f"{hit.reranked.score:.3f}", Text("")
+            yield "reranked", f"#{hit.reranked.rank}", f"{hit.reranked.score:.3f}", "", Text("")
     if hit.relevance is not None:
-        yield "relevance", "", f"{hit.relevance:.3f}", Text("")
+        yield "relevance", "", f"{hit.relevance:.3f}", "", Text("")
     for sentence in hit.sentences:
         place = f"{sentence.document_start}-{sentence.document_end}"
         said = " ".join(hit.text[sentence.start : sentence.end].translate(_CONTROLS).split())
-        yield "says", "", "", Text.assemble(said, (f"  {place}", "dim"))
+        yield "says", "", "", "", Text.assemble(said, (f"  {place}", "dim"))
+
+
+def _remarks(score: LegScore) -> Text:
+    """Why a leg weighs less than usual, else the words that it found."""
+    return Text("its model was not made for this language", "dim") if score.trust < 1 else _words(score)
 
 
 def _words(score: LegScore) -> Text:

@@ -15,6 +15,7 @@ from beige.evaluate.variants import Kept, top
 from beige.evaluate.words import Words
 from beige.search.fusion import Evidence, fuse
 from beige.search.request import READ
+from beige.search.strangers import spread_of, trust
 from beige.values import Floats, Ints, Output
 
 DEPTH = 100
@@ -34,10 +35,12 @@ class Dense:
     Attributes:
         documents: as they are kept, n of them.
         queries: unit vectors, (q, d).
+        strange: which of the queries are in a language that the model was not made for, (q,); None for none.
     """
 
     documents: Kept
     queries: Floats
+    strange: NDArray[np.bool_] | None = None
 
     @cached_property
     def centroid(self) -> Floats:
@@ -99,19 +102,22 @@ class Legs:
     def _retrieve(self, number: int, text: str, some: Places | None) -> tuple[Places, Floats]:
         rows: dict[str, Floats] = {}  # each leg's score of every document, (n,)
         best: dict[str, Places] = {}
-        floors = {"bm25": 0.0}
+        floors, trusts = {"bm25": 0.0}, {"dense": 1.0, "bm25": 1.0}
         if self.dense is not None:
             query = self.dense.queries[number]
             floors["dense"] = float(self.dense.centroid @ query)
             rows["dense"] = self.dense.documents.scores(query)
             best["dense"] = self.dense.documents.best(query, rows["dense"], self.depth) if some is None else some
+            if self.dense.strange is not None and self.dense.strange[number]:
+                spread = spread_of(self.dense.documents.vectors, query, floors["dense"])
+                trusts["dense"] = trust(float(rows["dense"].max()), floors["dense"], spread)
         if self.words is not None:
             rows["bm25"] = self.words.scores(text)
             found = top(rows["bm25"], self.depth) if some is None else some
             best["bm25"] = found[rows["bm25"][found] > 0]  # a document that shares no word was not found
         candidates = np.unique(np.concatenate(list(best.values()))) if some is None else np.sort(some)
         evidence = {
-            leg: Evidence(row[candidates], _ranks(row, best[leg], candidates), floors[leg], _KINDS[leg])
+            leg: Evidence(row[candidates], _ranks(row, best[leg], candidates), floors[leg], _KINDS[leg], trusts[leg])
             for leg, row in rows.items()
         }
         scores = fuse(self.fusion, evidence)

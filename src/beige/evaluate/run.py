@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from beige.analyser import AUTO
-from beige.errors import InputError, UsageError
+from beige.errors import InputError, ModelNotFoundError, UsageError
 from beige.evaluate.cache import Cache
 from beige.evaluate.cost import Cost, percentiles
 from beige.evaluate.data import Pairs, Retrieval
@@ -29,6 +29,9 @@ from beige.evaluate.significance import Comparison, Interval, bootstrap, compare
 from beige.evaluate.systems import Model, System
 from beige.evaluate.variants import STORAGES, shortened
 from beige.evaluate.words import Words
+from beige.language import detect
+from beige.models.catalogue import find_card
+from beige.search.strangers import asked_in, is_stranger
 
 if TYPE_CHECKING:
     from beige.index import Index
@@ -201,7 +204,8 @@ def _ranked(system: System, data: Retrieval, depth: int, settings: Settings, sta
         remarks += _cut(system.model, passages)
         kept = STORAGES[system.vectors](shortened(passages.vectors, system.dimensions))
         cost = replace(cost, dimensions=kept.vectors.shape[1], bytes_per_vector=kept.bytes, precision=encoder.precision)
-        dense = Dense(kept, shortened(queries.vectors, system.dimensions))
+        strange = _strange(system.model, texts, documents) if system.words else None
+        dense = Dense(kept, shortened(queries.vectors, system.dimensions), strange)
     words = _words(tuple(documents), settings.language) if system.words else None
     reader = None if system.rerank is None else Remembering(system.rerank, settings.cache)
     legs = Legs(dense, words, system.fusion, None if reader is None else reranking(reader, documents), depth)
@@ -215,6 +219,22 @@ def _ranked(system: System, data: Retrieval, depth: int, settings: Settings, sta
         seconds[number] = ranking.seconds
         settings.tell(f"{system.name}: searches", number + 1, len(texts))
     return _Outcome(found, _with_latency(cost, latency + seconds), tuple(remarks))
+
+
+def _strange(model: Model, queries: Sequence[str], documents: Sequence[str]) -> NDArray[np.bool_]:
+    """Which queries are in a language that a model was not made for, (q,), as in an index of the documents."""
+    try:
+        card = find_card(model.name)
+    except ModelNotFoundError:
+        return np.zeros(len(queries), bool)
+    present = _languages(tuple(documents))
+    return np.array([is_stranger(card, asked_in(query, present)) for query in queries], bool)
+
+
+@lru_cache(maxsize=1)
+def _languages(documents: tuple[str, ...]) -> frozenset[str]:
+    """The languages of the last data set, which several systems share."""
+    return frozenset(map(detect, documents)) - {""}
 
 
 @lru_cache(maxsize=1)

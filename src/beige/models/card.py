@@ -89,3 +89,7 @@ class ModelCard:
     def size(self) -> int:
         """Bytes of its weights on disk, as closely as `parameters` is known."""
         return self.parameters * self.width
+
+    def reads(self, language: str) -> bool:
+        """Whether it was made for a language, ISO 639-1."""
+        return language in self.languages or "multilingual" in self.languages

@@ -22,13 +22,15 @@ class Evidence:
         scores: the leg's score of every candidate, (n,); NaN where a multi leg was not asked.
         ranks: places in the leg's own results, from 1; 0 where the leg did not find the candidate, (n,).
         floor: the leg's score of a candidate that has nothing to do with the query.
-        kind: of the leg; it decides the leg's weight.
+        kind: of the leg; it decides the leg's usual weight.
+        trust: what part of its usual weight the leg has; see `strangers`.
     """
 
     scores: Floats
     ranks: Ints
     floor: float
     kind: Output
+    trust: float = 1.0
 
 
 def convex(legs: Sequence[Evidence], weights: Sequence[float]) -> Floats:
@@ -89,7 +91,7 @@ class Fusion:
     def usual(self, legs: Mapping[str, Evidence]) -> dict[str, float]:
         """The weight of each leg, by name."""
         kinds = Counter(leg.kind for leg in legs.values())
-        return {name: self.weights[leg.kind] / kinds[leg.kind] for name, leg in legs.items()}
+        return {name: leg.trust * self.weights[leg.kind] / kinds[leg.kind] for name, leg in legs.items()}
 
 
 FUSIONS: Mapping[str, Fusion] = {
@@ -98,12 +100,12 @@ FUSIONS: Mapping[str, Fusion] = {
 }
 
 
-def fuse(name: str, legs: Mapping[str, Evidence], weights: Mapping[str, float] | None = None) -> Floats:
-    """The candidates' scores, (n,); a single leg keeps its own scores.
+def weigh(name: str, legs: Mapping[str, Evidence], weights: Mapping[str, float] | None = None) -> dict[str, float]:
+    """What each leg weighs, by name and in the legs' order; the sum is above 0.
 
     Args:
         name: one of `FUSIONS`.
-        legs: each leg's evidence for the same n candidates.
+        legs: what each says.
         weights: by leg, 0 or more, in place of the fusion's own.
 
     Raises:
@@ -114,9 +116,24 @@ def fuse(name: str, legs: Mapping[str, Evidence], weights: Mapping[str, float] |
     fusion = FUSIONS[name]
     if unknown := set(weights or ()) - set(legs):
         raise UsageError(f"a weight for {', '.join(sorted(unknown))}, which is not among the legs {', '.join(legs)}")
-    chosen = [float(weight) for weight in (fusion.usual(legs) | dict(weights or {})).values()]
-    if not all(0 <= weight < np.inf for weight in chosen) or not any(chosen):
-        raise UsageError(f"the legs' weights must be 0 or more and not all 0, not {chosen}")
+    chosen = {leg: float(weight) for leg, weight in (fusion.usual(legs) | dict(weights or {})).items()}
+    if not all(0 <= weight < np.inf for weight in chosen.values()) or not any(chosen.values()):
+        raise UsageError(f"the legs' weights must be 0 or more and not all 0, not {list(chosen.values())}")
+    return chosen
+
+
+def fuse(name: str, legs: Mapping[str, Evidence], weights: Mapping[str, float] | None = None) -> Floats:
+    """The candidates' scores, (n,); a single leg keeps its own scores.
+
+    Args:
+        name: one of `FUSIONS`.
+        legs: each leg's evidence for the same n candidates.
+        weights: as for `weigh`.
+
+    Raises:
+        UsageError: as for `weigh`.
+    """
+    chosen = weigh(name, legs, weights)
     if len(legs) == 1:
         return next(iter(legs.values())).scores
-    return fusion.formula(list(legs.values()), chosen)
+    return FUSIONS[name].formula(list(legs.values()), list(chosen.values()))

@@ -31,11 +31,16 @@ class LegScore:
         score: the leg's own score: the cosine of a dense leg, BM25 of `bm25`, the sum over shared tokens of another
             sparse leg, the mean of maxima of a multi leg.
         words: of a sparse leg, what it found, by falling share; only where an explanation was asked for.
+        weight: the leg's part of all legs' weights in the fusion, from 0 to 1.
+        trust: how much that is of its usual weight: less than 1 where its model was not made for the language that is
+            asked in, and no weights were given.
     """
 
     rank: int | None
     score: float
     words: tuple[Matched, ...] = ()
+    weight: float = 1.0
+    trust: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)

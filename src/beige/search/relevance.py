@@ -27,10 +27,8 @@ from beige.errors import InputError
 from beige.index.manifest import Calibration, Leg
 from beige.index.store import Store
 from beige.search.retrieval import Candidates
+from beige.search.strangers import SAMPLE, spread_of
 from beige.values import Floats, Sparse
-
-SAMPLE = 512
-"""Chunks by which spreads are measured: they are then right within some 3 %."""
 
 GENERAL: Mapping[frozenset[str], tuple[float, Mapping[str, float]]] = {
     frozenset({"dense", "words"}): (-9.3, {"dense": 1.55, "words": 11.5}),
@@ -81,10 +79,9 @@ class Relevance:
                 said[leg] = _standard(evidence.scores, 0.0, float(query.weights @ self._store.idf(leg, query)))
             else:
                 background = self._background(leg)
-                own = np.vecdot(background.sample, query) - evidence.floor  # (sample,)
-                spread = float(np.sqrt(np.mean(own**2))) if len(own) else 0.0
+                own = spread_of(background.sample, query, evidence.floor)
                 said[leg] = (
-                    _standard(evidence.scores, evidence.floor, spread)
+                    _standard(evidence.scores, evidence.floor, own)
                     + _standard(evidence.scores, background.mean, background.spread)
                 ) / np.float32(2)
         return said

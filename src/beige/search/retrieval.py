@@ -20,6 +20,7 @@ from beige.index.vectors import of_query
 from beige.search.fusion import Evidence
 from beige.search.request import DEPTH, Request
 from beige.search.rescoring import best, computed, opinion, standing
+from beige.search.strangers import FIFTH, SAMPLE, asked_in, is_stranger, spread_of, trust
 from beige.values import Floats, Sparse
 
 if TYPE_CHECKING:
@@ -61,6 +62,7 @@ class _Asked:
     leg: Leg
     query: Vector
     ranking: Ranking | None
+    strange: bool = False  # whether its model was not made for the language that is asked in
 
 
 class Retrieval:
@@ -143,7 +145,20 @@ class Retrieval:
 
         waiting = [self._pool.submit(ask, model) for model in others]
         found = [*ask(first), *(one for others in waiting for one in others.result())]
-        return sorted(found, key=lambda one: legs.index(one.leg))
+        models = [model for model in groups if model is not None]
+        strange = self._strange(models, request.query) if len(legs) > 1 else set()
+        return sorted(
+            (replace(one, strange=one.leg.encoder in strange) for one in found), key=lambda one: legs.index(one.leg)
+        )
+
+    def _strange(self, models: Sequence[str], query: str) -> set[str]:
+        """Those of the models that were not made for the language that a query is in."""
+        cards = {model: self.embedder_of(model).checkpoint.card for model in models}
+        present = self._index.store.languages()
+        if not any(is_stranger(card, [code]) for card in cards.values() for code in present):
+            return set()
+        asked = asked_in(query, present)
+        return {model for model, card in cards.items() if is_stranger(card, asked)}
 
     def _ask(
         self, model: str | None, legs: Sequence[Leg], query: str, depth: int, where: Filter | None
@@ -181,8 +196,13 @@ class Retrieval:
         if missing.any():
             scores[missing] = self._index.store.scores(asked.leg.name, asked.query, ids[missing])
         query = asked.query
-        floor = 0.0 if isinstance(query, Sparse) else float(self._index.store.centroid(asked.leg.name) @ query)
-        return Evidence(scores, ranks, floor, asked.leg.kind)
+        if isinstance(query, Sparse):
+            return Evidence(scores, ranks, 0.0, asked.leg.kind, FIFTH if asked.strange else 1.0)
+        floor = float(self._index.store.centroid(asked.leg.name) @ query)
+        if not asked.strange or not len(ranking.scores):
+            return Evidence(scores, ranks, floor, asked.leg.kind)
+        spread = spread_of(self._index.store.sample(asked.leg.name, SAMPLE), query, floor)
+        return Evidence(scores, ranks, floor, asked.leg.kind, trust(float(ranking.scores[0]), floor, spread))
 
     def _rescored(self, request: Request, asked: _Asked, found: Candidates) -> Candidates:
         """The candidates with what a multi leg says of the best of them."""
@@ -196,7 +216,8 @@ class Retrieval:
             gone = chosen & np.isnan(scores)
         elif chosen.any():
             scores[chosen] = self._computed(request, asked, found.ids[chosen], fused[chosen])
-        evidence = {**found.evidence, asked.leg.name: opinion(scores)}
+        said = replace(opinion(scores), trust=FIFTH if asked.strange else 1.0)
+        evidence = {**found.evidence, asked.leg.name: said}
         return replace(found, evidence=evidence).only(~gone)
 
     def _computed(self, request: Request, asked: _Asked, ids: Ids, fused: Floats) -> Floats:

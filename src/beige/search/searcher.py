@@ -17,7 +17,7 @@ from beige.index.store import Ids, Passage
 from beige.search.diversity import likeness, marginal, scaled
 from beige.search.explanation import Explainer
 from beige.search.folding import Bundle, fold
-from beige.search.fusion import fuse
+from beige.search.fusion import fuse, weigh
 from beige.search.hit import Hit, LegScore, Reranked, Results
 from beige.search.relevance import Relevance, relevance
 from beige.search.request import DEPTH, FUSION, READ, Options, Request
@@ -35,6 +35,7 @@ class _Standing:
 
     Attributes:
         found: what the legs say of n candidates.
+        weights: of each leg, of their sum.
         scores: fused, (n,).
         chances: relevance, (n,); NaN where it cannot be told.
         ranks: in the fused order, by chunk.
@@ -42,6 +43,7 @@ class _Standing:
     """
 
     found: Candidates
+    weights: Mapping[str, float]
     scores: Floats
     chances: NDArray[np.float64]
     ranks: Mapping[int, int]
@@ -122,7 +124,10 @@ class Searcher:
         request = request.completed(self._index.manifest.choice, reranks=reranker is not None)
         depth = _depth(request, reranker)
         found = self._retrieval.candidates(request)
-        scores = fuse(request.fusion or FUSION, found.evidence, request.weights)
+        fusion = request.fusion or FUSION
+        scores = fuse(fusion, found.evidence, request.weights)
+        weights = weigh(fusion, found.evidence, request.weights)
+        weights = {leg: weight / sum(weights.values()) for leg, weight in weights.items()}
         chances = self._chances(request, found)
         enough = chances >= request.min_relevance if request.min_relevance else np.ones(len(found.ids), bool)
         folds = request.join or request.group
@@ -138,7 +143,9 @@ class Searcher:
             passages = self._diverse(passages, worth, request.diversity, len(read) or len(passages))
         bundles = fold(passages, request.limit, join=request.join, group=request.group)
         return Results(
-            tuple(self._hits(request, bundles, _Standing(found, scores, chances, ranks, read if depth else None))),
+            tuple(
+                self._hits(request, bundles, _Standing(found, weights, scores, chances, ranks, read if depth else None))
+            ),
             read=len(read),
             late=min(depth, len(ranks)) - len(read),
             irrelevant=int(np.count_nonzero(~enough)),
@@ -223,7 +230,11 @@ class Searcher:
                 media=passage.media,
                 legs={
                     leg: LegScore(
-                        int(one.ranks[place]) or None, float(one.scores[place]), explanation.words.get(leg, ())
+                        int(one.ranks[place]) or None,
+                        float(one.scores[place]),
+                        explanation.words.get(leg, ()),
+                        standing.weights[leg],
+                        1.0 if leg in (request.weights or {}) else one.trust,
                     )
                     for leg, one in standing.found.evidence.items()
                     if not np.isnan(one.scores[place])

@@ -72,8 +72,8 @@ def as_object(hit: Hit, request: Request) -> dict[str, Any]:
 
 def _leg(score: LegScore, explain: bool) -> dict[str, Any]:
     said = asdict(score)
-    words = said.pop("words")
-    return said | {"words": words} if explain else said
+    explained = {name: said.pop(name) for name in ("weight", "trust", "words")}
+    return said | explained if explain else said
 
 
 def as_whole(found: Results) -> dict[str, Any]:

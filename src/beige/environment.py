@@ -9,6 +9,7 @@ HOME = "BEIGE_HOME"
 INDEX = "BEIGE_INDEX"
 OFFLINE = "BEIGE_OFFLINE"
 QDRANT_KEY = "BEIGE_QDRANT_API_KEY"
+SERVER_KEY = "BEIGE_API_KEY"
 
 _CPU_SHARE = Path("/sys/fs/cgroup/cpu.max")
 
@@ -62,6 +63,11 @@ def default_index() -> str:
 def qdrant_key() -> str | None:
     """What a Qdrant cluster wants to be told: `BEIGE_QDRANT_API_KEY`."""
     return os.environ.get(QDRANT_KEY, "").strip() or None
+
+
+def server_key() -> str | None:
+    """What a Beige server wants to be told: `BEIGE_API_KEY`."""
+    return os.environ.get(SERVER_KEY, "").strip() or None
 
 
 def foreign(*names: str) -> str | None:

@@ -64,7 +64,8 @@ def show(found: Results, request: Request) -> None:
 
 def _heading(hit: Hit) -> Text:
     file = Path(hit.source.rpartition("#")[0] if hit.media == "record" else hit.source).absolute()
-    link = None if hit.given else f"file://{quote(str(file))}"
+    here = not hit.given and file.exists()  # a server's files are elsewhere
+    link = f"file://{quote(str(file))}" if here else None
     line = Text.assemble(
         (f"{hit.score:.3f}", "bold green"),
         "  ",

@@ -12,8 +12,8 @@ Where = typer.Option(
     None,
     "--index",
     metavar="DIR|URL",
-    help="The index: a folder, or a collection, qdrant+http://HOST:6333/NAME. Without it BEIGE_INDEX, else .beige in "
-    "this folder.",
+    help="The index: a folder, a collection, qdrant+http://HOST:6333/NAME, or a Beige server, http://HOST:8000. "
+    "Without it BEIGE_INDEX, else .beige in this folder.",
 )
 
 Model = typer.Option(

@@ -1,18 +1,19 @@
 """What the commands that change an index share: opening it, and what they report."""
 
 import sys
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from typing import TYPE_CHECKING
 
 import typer
 
-from beige.cli._options import names
+from beige.cli._options import Precision, names
 from beige.cli._terminal import emit
 
 if TYPE_CHECKING:
-    from beige.index import Index
     from beige.index.place import Place
     from beige.index.report import Report
+    from beige.search import AnyIndex, Index
 
 
 def open_index(
@@ -28,8 +29,8 @@ def open_index(
 ) -> AbstractContextManager["Index"]:
     """An index to add to, made where there is none; with `rebuild` an empty one that takes the old one's place."""
     from beige.embedder import DEFAULT_MODEL, Embedder
-    from beige.index import Index
     from beige.index.plan import models_of
+    from beige.search import Index
 
     asked = None if legs is None else names(legs)
     models = models_of(model, asked, place.manifest(), DEFAULT_MODEL)
@@ -39,17 +40,58 @@ def open_index(
     )
 
 
-def show(report: "Report", place: object, base: str | None, *, as_json: bool, embeds: bool = True) -> None:
+@contextmanager
+def open_any(
+    place: "Place",
+    model: str | None,
+    legs: str | None,
+    precision: str,
+    language: str | None,
+    *,
+    dimensions: int | None = None,
+    untrained: bool = False,
+    rebuild: bool = False,
+    storage: str | None = None,
+) -> "Iterator[AnyIndex]":
+    """An index to add to, as `open_index` gives it, or one behind a server, where none of this can be chosen."""
+    from beige.index.place import Server
+    from beige.search import RemoteIndex
+
+    if isinstance(place, Server):
+        options = {
+            "--model": model,
+            "--legs": legs,
+            "--precision": precision != Precision.default,
+            "--language": language,
+            "--dimensions": dimensions,
+            "--untrained": untrained,
+            "--rebuild": rebuild,
+            "--storage": storage,
+        }
+        with RemoteIndex.open(place, [name for name, value in options.items() if value]) as remote:
+            yield remote
+        return
+    with open_index(
+        place, model, legs, precision, language, dimensions=dimensions, untrained=untrained, rebuild=rebuild
+    ) as held:
+        if storage:
+            held.keep_as(storage)
+        yield held
+
+
+def show(
+    report: "Report", place: object, named: Callable[[str], str] = str, *, as_json: bool, embeds: bool = True
+) -> None:
     """Print what a run did, and end with exit code 1 where something failed.
 
     Args:
         report: of the run.
         place: where the index is.
-        base: what relative sources are relative to; None where what failed has no path.
+        named: how the current folder names a source.
         as_json: as one JSON document, without the remarks, which go to stderr in any case.
         embeds: whether the run was one that embeds.
     """
-    _remark(report, base, "indexed" if embeds else "removed")
+    _remark(report, named, "indexed" if embeds else "removed")
     if as_json:
         emit(
             {
@@ -68,12 +110,9 @@ def show(report: "Report", place: object, base: str | None, *, as_json: bool, em
         raise typer.Exit(1)
 
 
-def _remark(report: "Report", base: str | None, done: str) -> None:
-    from beige.documents.walk import from_here
-
+def _remark(report: "Report", named: Callable[[str], str], done: str) -> None:
     for failure in report.failures:
-        name = failure.source if base is None else from_here(failure.source, base)
-        print(f"beige: {name} was not {done}: {failure.reason}", file=sys.stderr)
+        print(f"beige: {named(failure.source)} was not {done}: {failure.reason}", file=sys.stderr)
     if report.cut:
         print(f"beige: {report.cut} chunks were longer than the model reads and were cut", file=sys.stderr)
     for notice in report.notices:

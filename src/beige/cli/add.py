@@ -8,7 +8,7 @@ from typing import Any, BinaryIO
 import typer
 
 from beige.cli._options import Json, Language, Legs, Model, Precision, Ttl, Where
-from beige.cli._writing import open_index, show
+from beige.cli._writing import open_any, show
 
 
 def run(
@@ -52,9 +52,9 @@ def run(
             if source is None
             else [Text(source, decode(data.read()), title=title, fields=fields, media=media)]
         )
-        with open_index(place, model, legs, precision, language) as target:
+        with open_any(place, model, legs, precision, language) as target:
             report = target.add(given, ttl=ttl)
-    show(report, place, None, as_json=as_json)
+    show(report, place, as_json=as_json)
 
 
 def _field(option: str) -> tuple[str, Any]:

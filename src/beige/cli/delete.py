@@ -17,8 +17,8 @@ def run(
 
     A name that no document has is told, and makes the exit code 1.
     """
-    from beige.index import Index
+    from beige.search import open_index
 
-    with Index.open(index) as opened:
+    with open_index(index) as opened:
         report = opened.delete(*sources, prefix=prefix, from_here=True)
-    show(report, opened.place, None, as_json=as_json, embeds=False)
+    show(report, opened.place, as_json=as_json, embeds=False)

@@ -7,7 +7,7 @@ import typer
 
 from beige.cli._options import Json, Language, Legs, Model, Precision, Ttl, Verbose, Where
 from beige.cli._terminal import progress
-from beige.cli._writing import open_index, show
+from beige.cli._writing import open_any, show
 
 if TYPE_CHECKING:
     from beige.index.report import Change
@@ -47,19 +47,25 @@ def run(
     is named on stderr, and makes the exit code 1.
     Ctrl-C loses nothing that was committed.
     """
-    from beige.documents.walk import find, from_here
+    from beige.documents.walk import find
     from beige.index import place_of
     from beige.index.lease import lease
 
     place = place_of(index)
     found = find(paths, place.folder)  # a misspelt path is said before a model is loaded
     lease(ttl, 0)  # a time that is none too
-    opened = open_index(
-        place, model, legs, precision, language, dimensions=dimensions, untrained=untrained, rebuild=rebuild
+    opened = open_any(
+        place,
+        model,
+        legs,
+        precision,
+        language,
+        dimensions=dimensions,
+        untrained=untrained,
+        rebuild=rebuild,
+        storage=storage,
     )
     with opened as target, progress("documents") as bar:
-        if storage:
-            target.keep_as(storage)
         task = bar.add_task("indexing", total=None)
         if not bar.disable:  # how much there is to do is counted while it is done
             threading.Thread(target=lambda: bar.update(task, total=sum(1 for _ in found)), daemon=True).start()
@@ -67,8 +73,7 @@ def run(
         def tell(change: "Change") -> None:
             bar.update(task, advance=1)
             if verbose and change.kind in ("added", "updated"):
-                bar.console.print(from_here(change.source, target.base), markup=False, soft_wrap=True)
+                bar.console.print(target.named_here(change.source), markup=False, soft_wrap=True)
 
         report = target.add(*paths, ttl=ttl, tell=tell)
-        base = target.base
-    show(report, place, base, as_json=as_json)
+    show(report, place, target.named_here, as_json=as_json)

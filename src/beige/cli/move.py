@@ -34,4 +34,4 @@ def run(
             bar.update(task, advance=1)
 
         report = move(source, place, tell)
-    show(report, place, None, as_json=as_json, embeds=False)
+    show(report, place, as_json=as_json, embeds=False)

@@ -1,18 +1,11 @@
 """`beige search`: ask an index."""
 
 import sys
-from dataclasses import replace
-from typing import TYPE_CHECKING
 
 import typer
 
 from beige.cli._options import Json, Where, names, seconds
 from beige.cli._terminal import emit
-
-if TYPE_CHECKING:
-    from beige.index import Index
-    from beige.index.filter import Filter
-    from beige.search import Hit
 
 NO_RERANKER = "none"
 
@@ -66,8 +59,7 @@ def run(
     """Search an index by meaning and by words together; best hits first."""
     from beige.cli._hits import show, show_facets
     from beige.errors import UsageError
-    from beige.index import Index
-    from beige.search import Request, Searcher
+    from beige.search import Request, open_index
     from beige.search.wire import as_answer
 
     query = query.encode("utf-8", "surrogateescape").decode("utf-8", "replace")  # an argument is any bytes
@@ -93,23 +85,13 @@ def run(
         filter=where,
         facets=facets,
     )
-    with Index.open(index) as opened:
-        reranker, tuned = None, opened.manifest.choice
-        if rerank is None and tuned is not None and request.open:
-            rerank = tuned.rerank
-        if rerank not in (None, NO_RERANKER):
-            from beige.reranker import Reranker
-
-            assert rerank is not None
-            reranker = Reranker(rerank)
-        request = replace(request, filter=_filter_from_here(where, opened))
-        with Searcher(opened, reranker=reranker) as searcher:
-            found = searcher.run(request)
-        shown = replace(found, hits=tuple(_from_here(hit, opened.base) for hit in found.hits))
+    with open_index(index) as opened:
+        reranker = opened.tuned_reranker(request) if rerank is None else rerank
+        found = opened.run(request, None if reranker == NO_RERANKER else reranker, from_here=True)
     if as_json:
-        emit(as_answer(shown, request))
+        emit(as_answer(found, request))
     else:
-        show(shown, request)
+        show(found, request)
         show_facets(found.facets)
     if found.late:
         print(
@@ -130,22 +112,3 @@ def _weights(listed: str) -> dict[str, float]:
         except ValueError as error:
             raise UsageError(f"--weights {one!r} is not understood: write LEG=WEIGHT, as in dense=0.6") from error
     return weights
-
-
-def _filter_from_here(where: str | None, index: "Index") -> "Filter | None":
-    """The filter with its paths as the index names them."""
-    from beige.documents.walk import glob_from_here
-    from beige.index.expression import parse
-    from beige.index.filter import with_paths
-
-    if where is None:
-        return None
-    return with_paths(parse(where, index.store.fields()), lambda glob: glob_from_here(glob, index.base))
-
-
-def _from_here(hit: "Hit", base: str) -> "Hit":
-    """The hit with its source as the current folder names it."""
-    from beige.documents.walk import from_here
-
-    others = tuple(_from_here(other, base) for other in hit.others)
-    return replace(hit, source=hit.source if hit.given else from_here(hit.source, base), others=others)

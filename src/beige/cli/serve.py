@@ -59,7 +59,6 @@ def run(
 
     if log_level not in LEVELS:
         raise UsageError(f"there is no log level {log_level!r}: take one of {', '.join(LEVELS)}")
-    set_up(log_level)
     aliases = {}
     for pair in alias:
         name, equals, meant = pair.partition("=")
@@ -94,5 +93,6 @@ def run(
         else:
             err().print(f"[bold]{url}[/bold] serves {', '.join(names)}", soft_wrap=True)
 
+    set_up(log_level)
     server = Server(settings, listening)
     server.serve_forever()

@@ -16,9 +16,9 @@ def run(
     as_json: bool = Json,
 ) -> None:
     """Show what an index holds, which models made it, and how its files are."""
-    from beige.index import Index
+    from beige.search import open_index
 
-    with Index.open(index) as opened:
+    with open_index(index) as opened:
         status = opened.status()
     if as_json:
         emit(asdict(status))

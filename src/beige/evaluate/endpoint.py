@@ -3,7 +3,6 @@
 It knows nothing of embeddings and models.
 """
 
-import email.utils
 import random
 import time
 from collections.abc import Callable
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from beige.environment import OFFLINE, forbidden, foreign
 from beige.errors import RemoteError
+from beige.responses import pause, said
 
 if TYPE_CHECKING:
     import httpx2
@@ -77,15 +77,15 @@ class Endpoint:
             except (httpx2.InvalidURL, httpx2.UnsupportedProtocol) as error:
                 raise RemoteError(f"{url} is no address: {error}") from error
             except httpx2.TransportError as error:
-                said = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
-                refusal = f"{url} cannot be reached ({said})"
+                reason = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+                refusal = f"{url} cannot be reached ({reason})"
             else:
                 if response.is_success:
                     return self._json(response)
-                refusal = f"{self._name} answered {response.status_code}: {_said(response)}"
+                refusal = f"{self._name} answered {response.status_code}: {said(response)}"
                 if not _passing(response):
                     raise RemoteError(f"{refusal}{self._remedy(response.status_code)}")
-                wait = _retry_after(response.headers.get("retry-after"))
+                wait = pause(response)
             if attempt == TRIES:
                 break
             wait = max(wait, 2.0 ** (attempt - 1) * random.uniform(0.5, 1.0))
@@ -120,32 +120,3 @@ def _passing(response: "httpx2.Response") -> bool:
     return response.status_code >= 500 or (
         response.status_code in {408, 429} and "insufficient_quota" not in response.text
     )
-
-
-def _said(response: "httpx2.Response") -> str:
-    """The sentence of an error, wherever its kind of server puts it."""
-    try:
-        body = response.json()
-    except ValueError:
-        return response.text.strip()[:200] or response.reason_phrase
-    for path in (("error", "message"), ("message",), ("detail",), ("error",)):
-        found = body
-        for name in path:
-            found = found.get(name) if isinstance(found, dict) else None
-        if isinstance(found, str):
-            return found
-    return response.text[:200]
-
-
-def _retry_after(value: str | None) -> float:
-    """Seconds of a Retry-After header, which holds seconds or a date; 0 where it says nothing."""
-    if value is None:
-        return 0.0
-    try:
-        return max(0.0, float(value))
-    except ValueError:
-        pass
-    try:
-        return max(0.0, email.utils.parsedate_to_datetime(value).timestamp() - time.time())
-    except ValueError:
-        return 0.0

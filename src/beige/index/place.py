@@ -1,11 +1,11 @@
-"""Where an index is: in a folder, or in a collection of a Qdrant cluster; what each of them can do."""
+"""Where an index is: in a folder, in a collection of a Qdrant cluster, behind a Beige server; what each can do."""
 
 import os
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol, TypeAlias
+from typing import NoReturn, Protocol, TypeAlias
 
 from beige.environment import default_index
 from beige.errors import StoreError, UsageError
@@ -15,6 +15,7 @@ from beige.index.qdrant.collection import is_there
 from beige.index.qdrant.connection import connect
 from beige.index.qdrant.store import QdrantStore
 from beige.index.replacement import replacement
+from beige.index.server import address as server_address
 from beige.index.sqlite_store import DATABASE, SqliteStore
 from beige.index.status import Status, of_collection, of_folder
 from beige.index.store import Store
@@ -238,8 +239,80 @@ class Collection:
         return of_collection(str(self), store)
 
 
+@dataclass(frozen=True, slots=True)
+class Server:
+    """A Beige server, which has an index of its own: what needs its files or its vectors is refused here."""
+
+    address: server_address.Address
+
+    def __str__(self) -> str:
+        return str(self.address)
+
+    @property
+    def name(self) -> str:
+        """Its host's."""
+        return self.address.name
+
+    @property
+    def folder(self) -> Path | None:
+        """None: no walk comes by it."""
+        return None
+
+    @property
+    def anew(self) -> str:
+        """Where another one is made."""
+        return "make another index where the server runs"
+
+    def with_model(self, model: str) -> str:
+        """Where another one is made by another model."""
+        return self.anew
+
+    def only_folder(self, what: str) -> Path:
+        """Nothing: refused."""
+        raise UsageError(f"{what} is for an index in a folder, and {self} is a server: do it where the server runs")
+
+    def exists(self) -> bool:
+        """Nothing: refused."""
+        self._refuse()
+
+    def manifest(self) -> Manifest | None:
+        """Nothing: refused."""
+        self._refuse()
+
+    def create(self, manifest: Manifest) -> Store:
+        """Nothing: refused."""
+        self._refuse()
+
+    def open(self, *, write: bool = False) -> Store:
+        """Nothing: refused."""
+        self._refuse()
+
+    def replaced(self) -> AbstractContextManager[Place]:
+        """Nothing: refused."""
+        self._refuse()
+
+    def relative(self, base: str) -> str:
+        """Nothing: refused."""
+        self._refuse()
+
+    def absolute(self, base: str) -> str:
+        """Nothing: refused."""
+        self._refuse()
+
+    def status(self, store: Store) -> Status:
+        """Nothing: refused."""
+        self._refuse()
+
+    def _refuse(self) -> NoReturn:
+        raise UsageError(
+            f"{self} is a server, which can be searched, filled and asked for its status, and this needs the index "
+            "itself: do it where the server runs"
+        )
+
+
 Where: TypeAlias = str | Path | Place | None
-"""A folder, a collection's address, a place; None for `BEIGE_INDEX`, else `.beige` in the current folder."""
+"""A folder, a collection's or a server's address, a place; None for `BEIGE_INDEX`, else `.beige` in the current
+folder."""
 
 
 def place_of(where: Where) -> Place:
@@ -252,4 +325,8 @@ def place_of(where: Where) -> Place:
         where = default_index()
     if not isinstance(where, str | Path):
         return where
-    return Collection(parse(str(where))) if is_address(where) else Folder(Path(where).expanduser())
+    if is_address(where):
+        return Collection(parse(str(where)))
+    if server_address.is_address(where):
+        return Server(server_address.parse(str(where)))
+    return Folder(Path(where).expanduser())

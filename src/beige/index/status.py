@@ -1,9 +1,11 @@
 """What an index holds, and how its files are."""
 
+import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from beige.index.database import Growth
 from beige.index.generations import generations
@@ -68,3 +70,17 @@ def of_collection(address: str, store: Store) -> Status:
     """The state of the index in a collection, whose store is open."""
     documents, chunks = store.count()
     return Status(address, documents, chunks, None, None, {}, store.manifest, {}, {})
+
+
+def status_of(said: Mapping[str, Any]) -> Status:
+    """A status as a server says it in JSON; what a newer Beige says besides is passed over.
+
+    Raises:
+        StoreError: its manifest cannot be understood.
+        KeyError: something is missing.
+    """
+    parts = {
+        "manifest": Manifest.from_rows({name: json.dumps(value) for name, value in said["manifest"].items()}),
+        "growth": {name: Growth(**more) for name, more in said["growth"].items()},
+    }
+    return Status(**{one.name: said[one.name] for one in fields(Status)} | parts)

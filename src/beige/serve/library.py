@@ -4,7 +4,7 @@ import asyncio
 import logging
 import time
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ from beige.index.place import Place
 from beige.index.report import Change
 from beige.search import Searcher
 from beige.serve.errors import Refusal
-from beige.serve.jobs import Job, Jobs, by_name, job_of, together
+from beige.serve.jobs import Job, Jobs, owners, together
 from beige.serve.lanes import Lane
 from beige.serve.lent import LentReranker, lend
 from beige.serve.service import Service, Terms
@@ -235,14 +235,15 @@ class Library:
             if isinstance(item, Upload):
                 item.path.unlink(missing_ok=True)
         job.end(reason)
+        self.jobs.ended(job)
 
     async def _run(self, batch: Sequence[Job]) -> None:
         """Do jobs; what becomes durable is counted as it does."""
-        owners = by_name(batch)
+        owner = owners(batch)
         loop = asyncio.get_running_loop()
 
         def tell(change: Change) -> None:
-            loop.call_soon_threadsafe(partial(_count, change, owners))
+            loop.call_soon_threadsafe(partial(_count, change, owner))
 
         if batch[0].add:
             lent = await self._lend("ingestion")
@@ -258,11 +259,12 @@ class Library:
 
     def _delete(self, batch: Sequence[Job], tell: Callable[[Change], None]) -> None:
         with Index.open(self._place) as index:
-            index.delete(*(name for job in batch for name in job.delete), tell=tell)
+            names = (name for job in batch for name in job.delete)
+            index.delete(*names, prefix=batch[0].prefix, tell=tell)
 
 
-def _count(change: Change, owners: Mapping[str, Job]) -> None:
-    job_of(change.source, owners).count(change)
+def _count(change: Change, owner: Callable[[str], Job]) -> None:
+    owner(change.source).count(change)
 
 
 def models_of(place: Place | None) -> list[str]:

@@ -32,6 +32,9 @@ router = APIRouter(route_class=JsonRoute, tags=["Knowledge"])
 PAGE = 1000
 """The most documents of a list."""
 
+TOGETHER = 100
+"""The most documents that are deleted by name in one request."""
+
 
 FIELDS = 1000
 """The most fields of a text: filters look through the names of all."""
@@ -47,6 +50,13 @@ class Record(BaseModel):
     title: str = ""
     media: Annotated[str, Field(description="text, markdown or code: how it is split.")] = "text"
     ttl: Annotated[str | None, Field(description="How long it is found, from now: 12h, 30d, never.")] = None
+    fields: Annotated[
+        dict[str, Any] | None,
+        Field(
+            description="Its fields, of any names, in place of those that stand beside. Then `modified` beside it says "
+            "when the text changed, in seconds since the epoch."
+        ),
+    ] = None
 
     def as_text(self) -> Text:
         """For the index.
@@ -54,7 +64,15 @@ class Record(BaseModel):
         Raises:
             InputError: it cannot be stored so.
         """
-        return Text(self.source, self.text, title=self.title, fields=self.model_extra or {}, media=self.media)
+        beside = dict(self.model_extra or {})
+        if self.fields is None:
+            return Text(self.source, self.text, self.title, beside, self.media)
+        modified = beside.pop("modified", None)
+        if beside:
+            raise InputError(f"{self.source} has fields within and beside its fields: name them in one place")
+        if modified is not None and type(modified) not in (int, float):
+            raise InputError(f"modified of {self.source} must be seconds since the epoch")
+        return Text(self.source, self.text, self.title, self.fields, self.media, modified)
 
 
 _RECORDS: TypeAdapter[Record | list[Record]] = TypeAdapter(Record | list[Record])
@@ -112,9 +130,9 @@ async def documents(
         return list(islice(store.documents(prefix, resolve(filter, store.fields()), after or None), limit + 1))
 
     found = await library_of(request).read(terms_of(request), read)
-    listed = [_listed(stored) for stored in found[:limit]]
-    following = listed[-1]["source"] if len(found) > limit else None
-    return _answer({"documents": listed, "next": following})
+    listed = found[:limit]
+    following = listed[-1].source if len(found) > limit else None
+    return _answer({"documents": [asdict(stored) for stored in listed], "next": following})
 
 
 @router.get("/v1/documents/{source:path}")
@@ -133,13 +151,32 @@ async def delete(request: Request, source: str) -> Response:
     return _submitted(library, Job(delete=(source,), size=len(source)))
 
 
+@router.delete("/v1/documents", status_code=202, dependencies=[Depends(may_write)])
+async def delete_several(
+    request: Request,
+    source: Annotated[list[str], Query(min_length=1, max_length=TOGETHER, description="May stand several times.")],
+    prefix: Annotated[bool, Query(description="Whether all documents whose names begin so are meant.")] = False,
+) -> Response:
+    """Delete documents, after what was sent before. The answer is a job."""
+    if prefix and not all(source):
+        raise Refusal("invalid", "an empty prefix would remove every document: name a beginning", param="source")
+    library = library_of(request)
+    return _submitted(library, Job(delete=tuple(source), prefix=prefix, size=sum(map(len, source))))
+
+
 @router.get("/v1/jobs/{job}")
-async def job(request: Request, job: str) -> Response:
+async def job(
+    request: Request,
+    job: str,
+    changes: Annotated[
+        int | None, Query(ge=0, description="Tell what became of documents one by one, from this one on.")
+    ] = None,
+) -> Response:
     """How far a job is: "waiting", "running", "done", or "failed" where some of it could not be done."""
     found = library_of(request).jobs.get(job)
     if found is None:
         raise Refusal("not_found", f"there is no job {job[:100]!r}, or it ended long ago")
-    return _answer(found.as_object())
+    return _answer(found.as_object(changes))
 
 
 def _of_records(sent: Any, size: int) -> Job:
@@ -216,17 +253,6 @@ def _kept(files: Mapping[str, UploadFile], folder: Path) -> list[Upload]:
 def _submitted(library: Library, job: Job) -> Response:
     library.submit(job)
     return Response(json_bytes(job.as_object()), 202, {"Location": f"/v1/jobs/{job.id}"}, "application/json")
-
-
-def _listed(stored: Stored) -> dict[str, Any]:
-    return {
-        "source": stored.source,
-        "chunks": stored.chunks,
-        "size": stored.size,
-        "modified": stored.modified,
-        "given": stored.given,
-        "expires": stored.expires,
-    }
 
 
 def _answer(value: Any) -> Response:

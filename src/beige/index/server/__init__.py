@@ -1,0 +1,1 @@
+"""An index behind a Beige server: `beige serve`, spoken to over HTTP."""

@@ -1,0 +1,309 @@
+"""An index behind a server, used as one that is here: the same documents give the same answers."""
+
+import asyncio
+import json
+import time
+from functools import partial
+
+import pytest
+
+from beige import Index, Text
+from beige.documents.chunk import Failure
+from beige.documents.upload import Upload
+from beige.embedder import Embedder
+from beige.errors import StoreError, UsageError
+from beige.index.filter import Condition, Not
+from beige.index.place import Folder
+from beige.reranker import Reranker
+from beige.search import Request
+from beige.search.wire import as_whole
+from beige.serve.keys import create
+from tests.cli.conftest import beige as beige  # noqa: PLC0414  # the command line
+
+FILES = {
+    "flow.md": "# Flow\n\n## Boundary layers\n\nHeat flows from the plate. It is warm.\n\nWater flows too.\n",
+    "stone.txt": "A stone in the river. The river flows, and the stone does not.\n",
+    "rows.jsonl": '{"id": "one", "text": "the speed of light", "year": 2020}\n{"id": "two", "text": "light"}\n',
+}
+QUERY = "how does water flow in the river?"
+
+
+@pytest.fixture(scope="module")
+def folder(folders, tmp_path_factory):
+    """An index of three files and two texts, and the folder of the files."""
+    here = tmp_path_factory.mktemp("remote")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(here)
+        (here / "docs").mkdir()
+        for name, text in FILES.items():
+            (here / "docs" / name).write_text(text)
+        with Index.open(here / "index", Embedder(folders["bert"], precision="fp32")) as index:
+            index.add("docs")
+            index.add(
+                Text("notes/lift", "The lift of house three is inspected.", "Lift", {"floor": 3, "tags": ["a", "b"]}),
+                Text("notes/water", "Water is warm.", fields={"floor": 2}),
+            )
+    return here
+
+
+@pytest.fixture(scope="module")
+def url(folder, folders, tmp_path_factory):
+    """A server over it."""
+    from tests.serve.conftest import serving
+
+    settings = {"models": (str(folders["bert"]),), "rerankers": (str(folders["reranker"]),), "precision": "fp32"}
+    keys = tmp_path_factory.mktemp("keys") / "keys.json"
+    with serving(index=Folder(folder / "index"), keys=keys, **settings) as server:
+        yield server.url
+
+
+@pytest.fixture
+def remote(url):
+    with Index.open(url) as index:
+        yield index
+
+
+@pytest.fixture
+def local(folder, folders):
+    with Index.open(folder / "index", Embedder(folders["bert"], precision="fp32")) as index:
+        yield index
+
+
+@pytest.fixture
+def fp32(monkeypatch):
+    """The command line loads models as the server has them."""
+    monkeypatch.setattr("beige.index.encoders.load", partial(Embedder, precision="fp32"))
+    monkeypatch.setattr("beige.reranker.Reranker", partial(Reranker, precision="fp32"))
+
+
+def near(value):
+    """The same value, its floating numbers about the same: a server packs texts otherwise."""
+    if isinstance(value, float):
+        return pytest.approx(value, abs=1e-4)
+    if isinstance(value, dict):
+        return {name: near(inner) for name, inner in value.items()}
+    return [near(inner) for inner in value] if isinstance(value, list | tuple) else value
+
+
+def plain(value):
+    return json.loads(json.dumps(value))
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"explain": True},
+        {"explain": True, "join": True, "group": True, "limit": 2, "facets": ("type", "floor")},
+        {"legs": ("bm25",), "filter": "path:docs/** -type:txt"},
+        {"filter": Not(Condition("floor", "any"))},
+        {"fusion": "reciprocal", "weights": {"dense": 0.2, "bm25": 0.8}, "depth": 3},
+        {"min_relevance": 0.999999},
+        {"diversity": 0.5},
+    ],
+    ids=str,
+)
+def test_results_are_those_of_the_folder(remote, local, options):
+    request = Request(QUERY, **options)
+    found = remote.run(request)
+    assert plain(as_whole(found)) == near(plain(as_whole(local.run(request))))
+    assert found.hits or found.nothing_relevant
+    assert [hit.source for hit in remote.search(QUERY, 2)] == [hit.source for hit in local.search(QUERY, 2)]
+
+
+def test_the_servers_reranker_reads(remote, local, folders):
+    request = Request(QUERY, rerank=3, explain=True)
+    expected = plain(as_whole(local.run(request, Reranker(folders["reranker"], precision="fp32"))))
+    assert plain(as_whole(remote.run(request))) == near(expected)
+    assert plain(as_whole(remote.run(request, "tiny-reranker"))) == near(expected)
+    assert remote.search(QUERY, reranker="tiny-reranker")[0].reranked.rank == 1
+    assert remote.search(QUERY)[0].reranked is None
+    with pytest.raises(UsageError, match="no reranker 'other', only tiny-reranker"):
+        remote.search(QUERY, reranker="other")
+    with pytest.raises(UsageError, match="its own rerankers"):
+        remote.search(QUERY, reranker=Reranker(folders["reranker"]))
+
+
+@pytest.mark.parametrize("text", ["light colour:red", "path:docs/** (type:pdf", "page:x"])
+def test_what_is_wrong_with_a_filter_is_said_as_the_folder_says_it(remote, local, text):
+    with pytest.raises(UsageError) as here:
+        local.search(QUERY, filter=text)
+    with pytest.raises(UsageError) as there:
+        remote.search(QUERY, filter=text)
+    assert str(there.value) == str(here.value)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        (),
+        ("--explain", "--group", "--join"),
+        ("--facet", "type", "--facet", "floor", "--filter", "path:docs/**", "--limit", "2"),
+        ("--min-relevance", "0.999999"),
+    ],
+    ids=str,
+)
+def test_the_command_line_shows_the_same(beige, folder, url, options, monkeypatch, fp32):
+    monkeypatch.chdir(folder)
+    here, there = (beige("search", QUERY, *options, "--json", "--index", place) for place in ("index", url))
+    assert (there.code, there.err) == (0, "")
+    assert json.loads(there.out) == near(json.loads(here.out))
+    here, there = (beige("search", QUERY, *options, "--index", place) for place in ("index", url))
+    assert there.out == here.out
+
+
+def test_a_reranker_by_name_on_the_command_line(beige, folder, folders, url, monkeypatch, fp32):
+    monkeypatch.chdir(folder)
+    options = ("search", QUERY, "--rerank-depth", "3", "--json", "--index")
+    here = beige(*options, "index", "--rerank", folders["reranker"])
+    assert json.loads(beige(*options, url, "--rerank", "tiny-reranker").out) == near(json.loads(here.out))
+    done = beige("search", QUERY, "--rerank", "other", "--index", url)
+    assert (done.code, done.err) == (2, "beige: this server has no reranker 'other', only tiny-reranker\n")
+
+
+def test_status_count_and_documents(beige, folder, remote, local, url):
+    assert remote.count() == local.count()
+    status, expected = remote.status(), local.status()
+    assert (status.path, status.documents, status.manifest) == (url, expected.documents, expected.manifest)
+    assert json.loads(beige("status", "--json", "--index", url).out)["documents"] == expected.documents
+    assert f"index      {url}" in beige("status", "--index", url).out.replace(" " * 8, " " * 6)
+    assert list(remote.documents()) == list(local.documents())
+    assert list(remote.documents("docs/r", "type:jsonl")) == list(local.documents("docs/r"))
+    after = "docs/rows.jsonl#one"
+    assert list(remote.documents(after=after)) == list(local.documents(after=after))
+    for stored in local.documents():
+        assert remote.document(stored.source) == local.document(stored.source)
+    assert remote.document("nothing") is None
+
+
+def test_texts_are_added_and_deleted(remote, local):
+    odd = ["../up", "a b/ü#1?x=%41&y", "..", "x" * 300]
+    texts = [Text(name, "A zebra stands.", fields={"source": "y", "ttl": 3, "type": "animal"}) for name in odd]
+    told = []
+    report = remote.add([*texts, Failure("line 3", "it is broken")], tell=told.append)
+    assert {kind: count for kind, count in report.documents.items() if count} == {"added": 4, "failed": 1}
+    assert report.failures == [Failure("line 3", "it is broken")]
+    assert (report.chunks, report.tokens > 0, report.cut) == (4, True, 0)
+    assert sorted(change.source for change in told) == sorted([*odd, "line 3"])
+    for name in odd:
+        assert remote.document(name) == local.document(name)
+        assert remote.document(name).fields == texts[0].fields
+    assert {hit.source for hit in remote.search("zebra", 4, legs=["bm25"])} == set(odd)
+    assert remote.add(texts).documents["unchanged"] == 4
+    report = remote.delete(*odd, "nobody")
+    assert (report.documents["removed"], report.documents["failed"]) == (4, 1)
+    assert report.failures == [Failure("nobody", "the index has no such document")]
+
+
+def test_a_later_text_of_one_name_wins_and_a_prefix_removes_what_begins_so(remote):
+    texts = [Text(f"zoo/{number}", f"A zebra of number {number}.", modified=5.0) for number in range(130)]
+    report = remote.add((text for text in [*texts, Text("zoo/1", "A late zebra.")]), ttl=3600)
+    assert (report.documents["added"], report.documents["updated"]) == (130, 1)
+    stored = {one.source: one for one in remote.documents("zoo/")}
+    assert len(stored) == 130
+    assert stored["zoo/2"].modified == 5.0
+    assert all(3500 < one.expires - time.time() < 3600 for one in stored.values())
+    assert remote.document("zoo/1").chunks[0].text == "A late zebra."
+    assert remote.delete("zoo/", prefix=True).documents["removed"] == 130
+    assert remote.delete("zoo/", prefix=True).failures == [Failure("zoo/", "the index has no such document")]
+    with pytest.raises(UsageError, match="empty prefix"):
+        remote.delete("", prefix=True)
+
+
+def test_files_with_names(remote, tmp_path):
+    (tmp_path / "a.md").write_text("# Zebra\n\nA zebra.\n")
+    (tmp_path / "b.pdf").write_bytes(b"no pdf")
+    uploads = [Upload("zoo/a", tmp_path / "a.md"), Upload("zoo/b", tmp_path / "b.pdf"), Upload("c", tmp_path / "none")]
+    report = remote.add(*uploads, ttl="1d")
+    assert (report.documents["added"], report.documents["failed"]) == (1, 2)
+    assert sorted(failure.source for failure in report.failures) == ["c", "zoo/b"]
+    assert remote.document("zoo/a").media == "markdown"
+    remote.delete("zoo/a")
+
+
+def test_the_command_line_adds_and_deletes(beige, here, url, monkeypatch):
+    monkeypatch.setenv("BEIGE_INDEX", url)
+    (here / "records.jsonl").write_text(
+        '{"id": "z1", "text": "a zebra", "year": 2020}\nno json\n{"id": "z2", "text": "x"}'
+    )
+    done = beige("add", "records.jsonl", "--ttl", "30d")
+    assert done.code == 1
+    assert done.out.startswith(f"{url}: 2 added, 1 failed in")
+    assert "beige: line 2 was not indexed: " in done.err
+    (here / "zebra.txt").write_text("A zebra in the lift.")
+    assert beige("add", "zebra.txt", "--source", "z3", "--field", "floor=7", "--title", "Zebra").code == 0
+    found = json.loads(beige("search", "zebra", "--filter", "floor:7", "--json").out)["hits"]
+    assert [(hit["source"], hit["locator"]["headings"]) for hit in found] == [("z3", ["Zebra"])]
+    assert beige("delete", "z", "--prefix").out == f"{url}: 3 removed\n"
+    done = beige("delete", "z1")
+    assert (done.code, done.err) == (1, "beige: z1 was not removed: the index has no such document\n")
+
+
+def test_in_an_event_loop(remote):
+    async def program():
+        assert (await remote.aadd(Text("new", "a zebra"))).documents["added"] == 1
+        assert (await remote.asearch("zebra", 1))[0].source == "new"
+        assert (await remote.adelete("new")).documents["removed"] == 1
+
+    asyncio.run(program())
+
+
+def test_what_needs_the_index_itself_is_refused_in_a_sentence(beige, here, url, remote):
+    (here / "q.jsonl").write_text('{"_id": "1", "text": "x", "relevant": []}\n')
+    (here / "a.txt").write_text("x")
+    for arguments in (
+        ("backup", "kept.tar"),
+        ("restore", "kept.tar"),
+        ("serve",),
+        ("migrate", "--finish"),
+        ("move", "elsewhere"),
+        ("watch", "."),
+        ("tune", "--queries", "q.jsonl"),
+        ("evaluate", "--queries", "q.jsonl"),
+        ("evaluate", "sample", "--output", "drawn"),
+        ("evaluate", "gate", "tiny"),
+        ("index", "a.txt", "--rebuild"),
+        ("index", "a.txt", "--storage", "int8"),
+        ("add", "a.txt", "--source", "a", "--model", "bge-small-en-v1.5"),
+    ):
+        done = beige(*arguments, "--index", url)
+        assert done.code == 2, arguments
+        assert f"{url} is a server" in done.err
+        assert done.err.count("\n") == 1
+    assert sorted(path.name for path in here.iterdir()) == ["a.txt", "q.jsonl"]  # nothing half-written
+    with pytest.raises(UsageError, match="watch needs the index itself"):
+        remote.watch()
+    assert not hasattr(remote, "embedder")
+    with pytest.raises(UsageError, match="leave embedder out"):
+        Index.open(url, "bge-small-en-v1.5")
+
+
+def test_a_server_without_an_index_takes_the_first_text(folders, tmp_path, serve):
+    with (
+        serve(models=(str(folders["bert"]),), index=Folder(tmp_path / "new"), keys=tmp_path / "keys.json") as server,
+        Index.open(server.url) as remote,
+    ):
+        for use in (remote.status, lambda: remote.search("x"), lambda: list(remote.documents())):
+            with pytest.raises(StoreError, match=f"{server.url}: there is no index yet"):
+                use()
+        assert remote.document("x") is None
+        assert remote.add(Text("x", "a zebra")).documents["added"] == 1
+        assert remote.count() == (1, 1)
+
+
+def test_a_key_that_is_missing_wrong_or_too_small(beige, folders, tmp_path, serve, monkeypatch):
+    keys = tmp_path / "keys.json"
+    reads, writes = (create(keys, scope, scope) for scope in ("read", "write"))
+    (tmp_path / "a.txt").write_text("a zebra")
+    add = ("add", tmp_path / "a.txt", "--source", "a", "--index")
+    with serve(models=(str(folders["bert"]),), index=Folder(tmp_path / "index"), keys=keys) as server:
+        for key, said in (
+            ("", f"{server.url} needs a key: put one of its keys into BEIGE_API_KEY"),
+            ("wrong", f"{server.url} does not know the key in BEIGE_API_KEY: put one of its keys there"),
+            (reads, f"{server.url}: the key read may read only: take one whose scope is write"),
+        ):
+            monkeypatch.setenv("BEIGE_API_KEY", key)
+            done = beige(*add, server.url)
+            assert (done.code, done.err) == (2, f"beige: {said}\n")
+        monkeypatch.setenv("BEIGE_API_KEY", writes)
+        assert beige(*add, server.url).code == 0

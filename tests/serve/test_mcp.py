@@ -12,11 +12,10 @@ import pytest
 from mcp import Client, StdioServerParameters
 from mcp.client.streamable_http import streamable_http_client
 
-from beige import Text
+from beige import Index, Text
 from beige.embedder import Embedder
-from beige.index import Index
 from beige.index.place import Folder
-from beige.search import Request, Searcher
+from beige.search import Request
 from beige.search.wire import as_answer
 from beige.serve.keys import create
 from beige.serve.mcp import build, of
@@ -61,12 +60,12 @@ def test_in_process_with_every_argument_and_refusals_in_a_sentence(folder):
         return await client.call_tool(tool, arguments)
 
     async def check() -> None:
-        with Index.open(folder) as index, Searcher(index) as searcher:
-            async with Client(build(of(index, searcher))) as client:
+        with Index.open(folder) as index:
+            async with Client(build(of(index))) as client:
                 await asked(client)
                 request = Request("water", 3, filter="floor:3")
                 found = await ask(client, "search", query="water", limit=3, filter="floor:3")
-                expected = as_answer(searcher.run(request), request)
+                expected = as_answer(index.run(request), request)
                 assert [hit["source"] for hit in found.structured_content["hits"]] == ["notes/light"]
                 assert found.structured_content["hits"][0].keys() == expected["hits"][0].keys()
                 texts, start = [], 0

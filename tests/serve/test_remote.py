@@ -248,6 +248,44 @@ def test_in_an_event_loop(remote):
     asyncio.run(program())
 
 
+def test_parts_of_other_frameworks_work_over_it(remote, local):
+    from beige.adapters import langchain, llama_index
+
+    store = langchain.BeigeVectorStore(remote)
+    assert store.embeddings is None
+    (name,) = store.add_texts(["a zebra stands"], [{"source": "y", "id": 3}])
+    assert [one.id for one in store.similarity_search("zebra", 1, filter={"source": "y"})] == [name]
+    assert store.get_by_ids([name])[0].page_content == "a zebra stands"
+    assert store.as_retriever(search_kwargs={"k": 1}).invoke("zebra")[0].metadata == {"source": "y", "id": 3}
+    store.delete([name])
+    assert store.get_by_ids([name]) == []
+    expected = [hit.text for hit in local.search(QUERY, 2)]
+    found = langchain.BeigeRetriever(index=remote, k=2).invoke(QUERY)
+    assert [one.page_content for one in found] == expected
+    assert [one.text for one in llama_index.BeigeRetriever(remote, 2).retrieve(QUERY)] == expected
+
+
+def test_copilots_have_tools_over_it(remote, local):
+    import anyio
+    from mcp import Client
+
+    from beige.serve.mcp import build, of
+
+    tools = [
+        ("search", {"query": QUERY, "filter": "path:docs/**"}),
+        ("read_passage", {"source": "docs/flow.md", "start": 10}),
+        ("list_documents", {"prefix": "docs/", "limit": 2, "after": "docs/flow.md"}),
+    ]
+
+    async def answers(index):
+        async with Client(build(of(index))) as client:
+            return [(await client.call_tool(tool, given)).structured_content for tool, given in tools]
+
+    found, expected = anyio.run(answers, remote), anyio.run(answers, local)
+    assert found == near(expected)
+    assert all(found)
+
+
 def test_what_needs_the_index_itself_is_refused_in_a_sentence(beige, here, url, remote):
     (here / "q.jsonl").write_text('{"_id": "1", "text": "x", "relevant": []}\n')
     (here / "a.txt").write_text("x")

@@ -16,7 +16,7 @@ from beige.embedder import DEFAULT_MODEL, Embedder
 from beige.errors import InputError, MissingPackageError, UsageError
 from beige.index.filter import RECORD, All, Condition, Filter
 from beige.index.store import Passage
-from beige.search import Hit, Index
+from beige.search import AnyIndex, Hit, Index
 from beige.search.folding import joined
 
 try:
@@ -70,7 +70,7 @@ class BeigeRetriever(BaseRetriever):
     `end`, `line_start`, `line_end`, `page` and `headings` of the passage. Options of `invoke` go before its own.
     """
 
-    index: Index
+    index: AnyIndex
     k: int = 10
     reranker: Any = None
     """A `beige.Reranker`; None for none."""
@@ -92,16 +92,16 @@ class BeigeVectorStore(VectorStore):
     Metadata are what fields can be: texts, numbers, truth values and lists of these, by name.
 
     Args:
-        index: an open `beige.Index`.
+        index: an open `beige.Index`, also of a server.
     """
 
-    def __init__(self, index: Index) -> None:
+    def __init__(self, index: AnyIndex) -> None:
         self.index = index
 
     @property
-    def embeddings(self) -> BeigeEmbeddings:
-        """The index's own embedder."""
-        return BeigeEmbeddings(self.index.embedder)
+    def embeddings(self) -> BeigeEmbeddings | None:
+        """The index's own embedder; None where a server has it."""
+        return BeigeEmbeddings(self.index.embedder) if isinstance(self.index, Index) else None
 
     def add_texts(
         self,
@@ -150,7 +150,7 @@ class BeigeVectorStore(VectorStore):
 
         White space at the ends of a text, and between its chunks, is not kept.
         """
-        found = (self.index.store.document(source) for source in ids)
+        found = map(self.index.document, ids)
         return [
             Document(id=one.source, page_content=_whole(one), metadata=dict(one.fields))
             for one in found
@@ -238,7 +238,7 @@ class BeigeVectorStore(VectorStore):
 
 
 def _search(
-    index: Index, query: str, k: int, *, filter: Where = None, reranker: Any = None, **options: Any
+    index: AnyIndex, query: str, k: int, *, filter: Where = None, reranker: Any = None, **options: Any
 ) -> list[Hit]:
     where = filter if filter is None or not isinstance(filter, Mapping) else _where(filter)
     return index.search(query, k, reranker=reranker, filter=where, **options)

@@ -6,7 +6,7 @@ from typing import Any
 from beige.adapters.values import described, rows
 from beige.embedder import DEFAULT_MODEL, Embedder
 from beige.errors import MissingPackageError
-from beige.search import Hit, Index
+from beige.search import AnyIndex, Hit
 
 try:
     from llama_index.core.base.embeddings.base import BaseEmbedding
@@ -63,13 +63,13 @@ class BeigeRetriever(BaseRetriever):
     metadata are as `values.described` gives them; its source node's id is the document's source.
 
     Args:
-        index: an open `beige.Index`.
+        index: an open `beige.Index`, also of a server.
         similarity_top_k: the most nodes.
         reranker: a `beige.Reranker`; None for none.
         options: what else `Index.search` takes: `filter`, `legs`, `rerank`, …
     """
 
-    def __init__(self, index: Index, similarity_top_k: int = 10, *, reranker: Any = None, **options: Any) -> None:
+    def __init__(self, index: AnyIndex, similarity_top_k: int = 10, *, reranker: Any = None, **options: Any) -> None:
         super().__init__()
         self._index = index
         self._limit = similarity_top_k

@@ -17,8 +17,7 @@ def run(
     A copilot starts it and speaks to it by stdin and stdout. What is written to the index meanwhile is found.
     """
     from beige.errors import MissingExtraError, UsageError
-    from beige.index import Index
-    from beige.search import Searcher
+    from beige.search import open_index
 
     try:
         from beige.serve.mcp import build, of
@@ -29,8 +28,8 @@ def run(
 
     if http is not None and not 0 < http < 1 << 16:
         raise UsageError(f"the port must be from 1 to 65535, not {http}")
-    with Index.open(index) as opened, Searcher(opened) as searcher:
-        server = build(of(opened, searcher))
+    with open_index(index) as opened:
+        server = build(of(opened))
         if http is None:
             server.run("stdio")
         else:

@@ -92,8 +92,7 @@ class Index(Documents, AnyIndex):
 
     def documents(self, prefix: str = "", where: Filter | str | None = None, after: str = "") -> Iterator[Stored]:
         """See `AnyIndex.documents`."""
-        found = self.store.documents(prefix, resolve(where, self.store.fields()))
-        return (stored for stored in found if stored.source > after)
+        return self.store.documents(prefix, resolve(where, self.store.fields()), after or None)
 
     def named_here(self, source: str) -> str:
         """See `AnyIndex.named_here`."""

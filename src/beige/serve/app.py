@@ -14,8 +14,7 @@ from starlette.types import Scope
 
 from beige import __version__
 from beige.errors import BeigeError
-from beige.index import Index
-from beige.search import Searcher
+from beige.search import AnyIndex
 from beige.serve.asking import Gone
 from beige.serve.errors import Refusal, refusal, told
 from beige.serve.guard import Guard
@@ -79,9 +78,9 @@ class _Named(Route):
 def _reading(service: Service, library: Library) -> Asks:
     """How the tools of copilots read the index: on the terms of every request."""
 
-    async def ask(read: Callable[[Index, Searcher], _T]) -> _T:
+    async def ask(read: Callable[[AnyIndex], _T]) -> _T:
         terms = Terms(service.settings.timeout)
-        return await library.read(terms, lambda opened: read(opened.index, opened.searcher))
+        return await library.read(terms, lambda opened: read(opened.index))
 
     return ask
 

@@ -16,11 +16,10 @@ from beige import environment
 from beige.documents.upload import Upload
 from beige.embedder import Embedder
 from beige.errors import BeigeError, LockedError
-from beige.index import Index
 from beige.index.encoders import name_of
 from beige.index.place import Place
 from beige.index.report import Change
-from beige.search import Searcher
+from beige.search import Index
 from beige.serve.errors import Refusal
 from beige.serve.jobs import Job, Jobs, owners, together
 from beige.serve.lanes import Lane
@@ -51,13 +50,13 @@ class Opened:
 
     Attributes:
         index: to search, with models whose texts wait in the lane of queries.
-        searcher: of it.
-        reranker: the name of the one that it has; None for none.
+        reranker: the name of the one that reads where none is named; None for none.
+        reads: that one.
     """
 
     index: Index
-    searcher: Searcher
     reranker: str | None
+    reads: LentReranker | None
 
 
 class Library:
@@ -178,9 +177,7 @@ class Library:
         self._stack.callback(index.close)
         service = self._service
         reranker = next((model.name for model in service.models.all if model.kind == "reranker"), None)
-        searcher = Searcher(index, reranker=LentReranker(service) if reranker else None)
-        self._stack.callback(searcher.close)
-        self._opened = Opened(index, searcher, reranker)
+        self._opened = Opened(index, reranker, LentReranker(service) if reranker else None)
 
     async def _lend(self, lane: Lane) -> list[Embedder]:
         """The index's models; of a new one, the server's first."""

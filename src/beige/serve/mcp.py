@@ -15,9 +15,7 @@ from pydantic import Field
 
 from beige import __version__
 from beige.errors import BeigeError, InputError
-from beige.index import Index
-from beige.index.expression import resolve
-from beige.search import Request, Searcher
+from beige.search import AnyIndex, Request
 from beige.search.wire import as_answer
 
 MOST_HITS = 50
@@ -38,19 +36,19 @@ _Filter = Annotated[
 class Asks(Protocol):
     """How an index is read without holding up the event loop."""
 
-    async def __call__(self, read: Callable[[Index, Searcher], _T]) -> _T:
-        """What `read` gives of the index and what searches it, on a thread.
+    async def __call__(self, read: Callable[[AnyIndex], _T]) -> _T:
+        """What `read` gives of the index, on a thread.
 
         Raises:
             BeigeError: what `read` raises, or that there is no index now.
         """
 
 
-def of(index: Index, searcher: Searcher) -> Asks:
+def of(index: AnyIndex) -> Asks:
     """How an index that is open is read."""
 
-    async def ask(read: Callable[[Index, Searcher], _T]) -> _T:
-        return await asyncio.to_thread(read, index, searcher)
+    async def ask(read: Callable[[AnyIndex], _T]) -> _T:
+        return await asyncio.to_thread(read, index)
 
     return ask
 
@@ -62,7 +60,7 @@ def build(ask: Asks) -> MCPServer[Any]:
         ask: how it is read.
     """
 
-    async def told(read: Callable[[Index, Searcher], _T]) -> _T:
+    async def told(read: Callable[[AnyIndex], _T]) -> _T:
         """What is read; what is wrong becomes a sentence for the model that asked."""
         try:
             return await ask(read)
@@ -84,9 +82,9 @@ def build(ask: Asks) -> MCPServer[Any]:
     ) -> dict[str, Any]:
         """Passages of the user's documents that answer a query, by meaning and by words together, best first."""
 
-        def find(_: Index, searcher: Searcher) -> dict[str, Any]:
+        def find(index: AnyIndex) -> dict[str, Any]:
             request = Request(query, limit, filter=filter)
-            return as_answer(searcher.run(request), request)
+            return as_answer(index.run(request), request)
 
         return await told(find)
 
@@ -96,7 +94,7 @@ def build(ask: Asks) -> MCPServer[Any]:
         length: Annotated[int, Field(ge=1, le=MOST_CHARACTERS, description="About how many characters.")] = 4000,
     ) -> dict[str, Any]:
         """The passages of a document from a character on, in reading order; `next` says where to go on."""
-        return await told(lambda index, _: _passages(index, source, start, length))
+        return await told(lambda index: _passages(index, source, start, length))
 
     async def list_documents(
         prefix: Annotated[str, Field(description="The beginning of their names, such as a folder.")] = "",
@@ -106,9 +104,8 @@ def build(ask: Asks) -> MCPServer[Any]:
     ) -> dict[str, Any]:
         """The names of the user's documents; `next` where there are more."""
 
-        def listed(index: Index, _: Searcher) -> dict[str, Any]:
-            found = index.store.documents(prefix, resolve(filter, index.store.fields()), after or None)
-            names = [one.source for one in islice(found, limit + 1)]
+        def listed(index: AnyIndex) -> dict[str, Any]:
+            names = [one.source for one in islice(index.documents(prefix, filter, after), limit + 1)]
             return {"documents": names[:limit], "next": names[limit - 1] if len(names) > limit else None}
 
         return await told(listed)
@@ -128,8 +125,8 @@ def over_http(server: MCPServer[Any]) -> StreamableHTTPSessionManager:
     return server.session_manager
 
 
-def _passages(index: Index, source: str, start: int, length: int) -> dict[str, Any]:
-    document = index.store.document(source)
+def _passages(index: AnyIndex, source: str, start: int, length: int) -> dict[str, Any]:
+    document = index.document(source)
     if document is None:
         raise InputError(f"there is no document {source[:200]!r}: list_documents names those that are")
     following = [chunk for chunk in document.chunks if chunk.locator.end > start]

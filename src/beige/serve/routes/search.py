@@ -82,7 +82,7 @@ async def find(request: Request, body: SearchRequest) -> Response:
         def read(opened: Opened) -> Mapping[str, Any]:
             reads = reranker is not None or wanted.rerank is not None or _tuned(opened, wanted)
             settled = wanted if reads else replace(wanted, rerank=0)
-            found = opened.searcher.run(settled, reranker)
+            found = opened.index.run(settled, reranker or opened.reads)
             return as_whole(found) if body.whole else as_answer(found, settled)
 
         return read

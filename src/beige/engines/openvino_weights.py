@@ -44,15 +44,16 @@ class Weights:
         self._hidden = int(checkpoint.config["hidden_size"])
         self._int8 = int8
 
-    def linear(self, name: str, x: "Node", rows: int, columns: int) -> "Node":
-        """`x W^T + b` by tensors: (..., columns) to (..., rows)."""
+    def linear(self, name: str, x: "Node", rows: int, columns: int, *, biased: bool = True) -> "Node":
+        """`x W^T + b` by tensors, or `x W^T`: (..., columns) to (..., rows)."""
         matrix, bias = self.tensors.take(f"{name}.weight", rows, columns), self.tensors.take(f"{name}.bias", rows)
-        return self.layer(x, matrix, bias, exact=name.endswith(EXACT))
+        return self.layer(x, matrix, bias if biased else None, exact=name.endswith(EXACT))
 
-    def layer(self, x: "Node", matrix: NDArray[Any], bias: NDArray[Any], *, exact: bool = False) -> "Node":
-        """`x W^T + b` by arrays (rows, columns) and (rows,)."""
+    def layer(self, x: "Node", matrix: NDArray[Any], bias: NDArray[Any] | None, *, exact: bool = False) -> "Node":
+        """`x W^T + b` by arrays (rows, columns) and (rows,), or `x W^T`."""
         weight = self._quantised(matrix) if self._int8 and not exact else self.constant(matrix)
-        return ops.add(ops.matmul(x, weight, False, True), self.constant(bias))
+        product = ops.matmul(x, weight, False, True)
+        return product if bias is None else ops.add(product, self.constant(bias))
 
     def norm(self, name: str, x: "Node", epsilon: float) -> "Node":
         """Layer normalisation, Ba et al. 2016, https://arxiv.org/abs/1607.06450: (..., h) to (..., h)."""

@@ -87,6 +87,8 @@ def test_a_single_leg_keeps_its_scores() -> None:
         ("convex", {"dense": -1}, "0 or more"),
         ("convex", {"dense": 0, "bm25": 0}, "not all 0"),
         ("convex", {"dense": float("nan")}, "0 or more"),
+        ("convex", {"dense": 1e308, "bm25": 1e308}, "at most 1e"),
+        ("convex", {"dense": 1e-300, "bm25": 0}, "not all 0"),
     ],
 )
 def test_what_cannot_be_is_refused(name: str, weights: dict[str, float] | None, said: str) -> None:

@@ -127,6 +127,8 @@ def test_an_index_is_searched_by_its_own_models_as_it_was_tuned(folders, tmp_pat
         ({"query": "light", "facets": ["nothing"]}, "nothing"),
         ({"query": ["light", ""]}, "the query is empty"),
         ({"query": ["light"] * 101}, "101 queries"),
+        ({"query": "light " * 20_000}, "120,000 characters"),
+        ({"query": "light", "weights": {"bm25": 1e308, "dense": 1e308}}, "at most 1e"),
         ({"query": "light", "reranker": "other"}, "no reranker 'other', only tiny-reranker"),
     ],
 )
@@ -208,6 +210,8 @@ def test_a_file_that_cannot_be_read_fails_alone_and_leaves_nothing_behind(librar
     [
         ({"json": {"source": "", "text": "a"}}, 400),
         ({"json": {"source": "a\nb", "text": "a"}}, 400),
+        ({"json": {"source": "a" * 5000, "text": "a"}}, 400),
+        ({"json": {"source": "a", "text": "b", "tags": ["c"] * 1001}}, 400),
         ({"json": {"source": "a"}}, 400),
         ({"json": {"source": "a", "text": "b", "ttl": "soon"}}, 400),
         ({"json": {"source": "a", "text": "b", "field": {"deep": 1}}}, 400),

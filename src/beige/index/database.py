@@ -313,17 +313,20 @@ class Reading:
 
     def fields(self) -> list[str]:
         """The names of the fields that records have, sorted."""
-        return [text(name)[1:] for name in self._distinct("field", "field > x'2e' AND field < x'2f'")]  # "." and "/"
+        return [text(name)[1:] for name in self._distinct("field", "field < x'2f'", "field > x'2e'")]  # "." and "/"
 
     def languages(self) -> list[str]:
         """The languages that documents have, sorted."""
         return list(map(text, self._distinct("text", f"field = x'{b'language'.hex()}'")))
 
-    def _distinct(self, column: str, condition: str) -> list[bytes]:
-        """The different values of a column of `fact`, ascending, each found by one look into an index."""
+    def _distinct(self, column: str, condition: str, first: str = "1") -> list[bytes]:
+        """The different values of a column of `fact`, ascending, each found by one look into an index.
+
+        `first` bounds the first value from below, and it alone: of two bounds SQLite may take the one of no use.
+        """
         least = f"SELECT {column} FROM fact INDEXED BY fact_text WHERE {condition}"
         found = self._connection.execute(
-            f"WITH RECURSIVE found (value) AS (SELECT ({least} ORDER BY {column} LIMIT 1) UNION ALL "
+            f"WITH RECURSIVE found (value) AS (SELECT ({least} AND {first} ORDER BY {column} LIMIT 1) UNION ALL "
             f"SELECT ({least} AND {column} > value ORDER BY {column} LIMIT 1) FROM found WHERE value IS NOT NULL) "
             "SELECT value FROM found WHERE value IS NOT NULL"
         )

@@ -100,6 +100,10 @@ FUSIONS: Mapping[str, Fusion] = {
 }
 
 
+HEAVIEST = 1e6
+"""The largest weight of a leg; all of them together weigh at least as much less than 1."""
+
+
 def weigh(name: str, legs: Mapping[str, Evidence], weights: Mapping[str, float] | None = None) -> dict[str, float]:
     """What each leg weighs, by name and in the legs' order; the sum is above 0.
 
@@ -117,8 +121,10 @@ def weigh(name: str, legs: Mapping[str, Evidence], weights: Mapping[str, float] 
     if unknown := set(weights or ()) - set(legs):
         raise UsageError(f"a weight for {', '.join(sorted(unknown))}, which is not among the legs {', '.join(legs)}")
     chosen = {leg: float(weight) for leg, weight in (fusion.usual(legs) | dict(weights or {})).items()}
-    if not all(0 <= weight < np.inf for weight in chosen.values()) or not any(chosen.values()):
-        raise UsageError(f"the legs' weights must be 0 or more and not all 0, not {list(chosen.values())}")
+    if not all(0 <= weight <= HEAVIEST for weight in chosen.values()) or sum(chosen.values()) < 1 / HEAVIEST:
+        raise UsageError(
+            f"the legs' weights must be 0 or more, at most {HEAVIEST:g}, and not all 0, not {list(chosen.values())}"
+        )
     return chosen
 
 

@@ -19,6 +19,9 @@ FUSION = "convex"
 MOST = 1000
 """Hits that can be asked for: a search is no export."""
 
+LONGEST = 100_000
+"""Characters of a query."""
+
 READ = 50
 """Candidates that a reranker reads unless told otherwise."""
 
@@ -96,6 +99,8 @@ class Request:
     def __post_init__(self) -> None:
         if not self.query.strip():
             raise UsageError("the query is empty: say what to look for")
+        if len(self.query) > LONGEST:
+            raise UsageError(f"the query has {len(self.query):,} characters and may have {LONGEST:,}: say less")
         if not 1 <= self.limit <= MOST:
             raise UsageError(f"the limit must be from 1 to {MOST}, not {self.limit}")
         if self.legs is not None and not self.legs:

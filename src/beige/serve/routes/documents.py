@@ -37,7 +37,7 @@ TOGETHER = 100
 
 
 FIELDS = 1000
-"""The most fields of a text: filters look through the names of all."""
+"""The most values that a text's fields may have: each is looked for by itself."""
 
 
 class Record(BaseModel):
@@ -127,7 +127,8 @@ async def documents(
 
     def read(opened: Opened) -> list[Stored]:
         store = opened.index.store
-        return list(islice(store.documents(prefix, resolve(filter, store.fields()), after or None), limit + 1))
+        where = None if filter is None else resolve(filter, store.fields())
+        return list(islice(store.documents(prefix, where, after or None), limit + 1))
 
     found = await library_of(request).read(terms_of(request), read)
     listed = found[:limit]
@@ -189,8 +190,8 @@ def _of_records(sent: Any, size: int) -> Job:
             "invalid", f"{field or 'the body'}: {first['msg']}", param=None if field is None else str(field)
         ) from error
     records = given if isinstance(given, list) else [given]
-    if any(len(record.model_extra or ()) > FIELDS for record in records):
-        raise Refusal("invalid", f"a text may have {FIELDS:,} fields")
+    if any(_values(record.model_extra or {}) > FIELDS for record in records):
+        raise Refusal("invalid", f"the fields of a text may have {FIELDS:,} values")
     if not records:
         raise Refusal("invalid", "the list has no text")
     if len({record.source for record in records}) < len(records):
@@ -200,6 +201,10 @@ def _of_records(sent: Any, size: int) -> Job:
     (ttl,) = ttls
     lease(ttl, 0)
     return Job(add=[record.as_text() for record in records], ttl=ttl, size=size)
+
+
+def _values(fields: Mapping[str, Any]) -> int:
+    return sum(len(value) if isinstance(value, list) else 1 for value in fields.values())
 
 
 async def _of_files(request: Request, library: Library) -> Job:

@@ -11,6 +11,8 @@ import pytest
 
 # Before anything imports a library that reads it: no test may reach the real Hub.
 os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
+# Several tests run at once on the same cores: threads of torch's that wait for each other would keep them busy.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 from beige.environment import home
 from tests import checkpoints

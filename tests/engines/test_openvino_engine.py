@@ -14,20 +14,7 @@ from beige.errors import EngineError, NotFiniteError, UsageError
 from beige.models.checkpoint import open_checkpoint
 from beige.models.tokenizer import Tokens
 from tests import checkpoints
-
-DENSE = ("dense",)
-NAN_TOKEN = 9
-
-
-def texts(number: int, *, seed: int = 0, longest: int = 128) -> list[Tokens]:
-    random = np.random.default_rng(seed)
-    words = len(checkpoints.vocabulary())
-    lengths = random.integers(1, longest + 1, number)
-    return [Tokens(random.integers(NAN_TOKEN + 1, words, n).astype(np.int32), int(n), False) for n in lengths]
-
-
-def dense(engine: OpenVINOEngine, inputs: list[Tokens]) -> np.ndarray:
-    return np.stack([raw["dense"] for raw in engine.run(inputs, DENSE)])
+from tests.engines.inputs import DENSE, NAN_TOKEN, check_one_vector, dense, texts
 
 
 @pytest.fixture(scope="module")
@@ -48,13 +35,7 @@ def sick_engine(tmp_path_factory):
 @pytest.mark.parametrize("pooling", ["tiny_bert", "tiny_mean_bert"])
 def test_a_text_has_one_vector_alone_and_in_any_batch_and_order(pooling, request):
     engine = OpenVINOEngine(open_checkpoint(request.getfixturevalue(pooling)), Choice("fp32", "asked for"))
-    inputs = texts(300)
-    together = dense(engine, inputs)
-    assert np.abs(np.linalg.norm(together, axis=1) - 1).max() < 1e-5
-    for place in range(0, 300, 7):
-        assert np.abs(dense(engine, [inputs[place]])[0] - together[place]).max() < 1e-5
-    order = np.random.default_rng(1).permutation(300)
-    assert np.abs(dense(engine, [inputs[place] for place in order]) - together[order]).max() < 1e-5
+    check_one_vector(engine, texts(300))
 
 
 def test_windows_do_not_change_results(engine, monkeypatch):

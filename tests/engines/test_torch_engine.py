@@ -13,6 +13,7 @@ from beige.errors import CheckpointError, EngineError, MissingExtraError, NotFin
 from beige.models.checkpoint import open_folder
 from beige.models.tokenizer import Tokens
 from tests import checkpoints, decoder_checkpoints, xlmr_checkpoints
+from tests.engines.inputs import DENSE, NAN_TOKEN, check_one_vector, dense, texts
 
 torch = pytest.importorskip("torch")
 
@@ -21,18 +22,6 @@ from beige.engines.torch_engine import TorchEngine  # noqa: E402
 from beige.engines.torch_pool import TorchPool  # noqa: E402
 
 FP32 = Choice("fp32", "asked for")
-NAN_TOKEN = 9
-DENSE = ("dense",)
-
-
-def texts(number, vocabulary, *, seed=0, longest=100):
-    random = np.random.default_rng(seed)
-    lengths = random.integers(1, longest + 1, number)
-    return [Tokens(random.integers(NAN_TOKEN + 1, vocabulary, n).astype(np.int32), int(n), False) for n in lengths]
-
-
-def dense(engine, inputs):
-    return np.stack([raw["dense"] for raw in engine.run(inputs, DENSE)])
 
 
 @pytest.fixture(scope="module", params=["bert", "mistral", "gemma2", "qwen3"])
@@ -54,13 +43,7 @@ def vocabulary(folder):
 
 
 def test_a_text_has_one_vector_alone_and_in_any_batch_and_order(engine, vocabulary):
-    inputs = texts(40, vocabulary)
-    together = dense(engine, inputs)
-    assert np.abs(np.linalg.norm(together, axis=1) - 1).max() < 1e-5
-    for place in range(0, 40, 7):
-        assert np.abs(dense(engine, [inputs[place]])[0] - together[place]).max() < 1e-5
-    order = np.random.default_rng(1).permutation(40)
-    assert np.abs(dense(engine, [inputs[place] for place in order]) - together[order]).max() < 1e-5
+    check_one_vector(engine, texts(40, vocabulary))
 
 
 def test_no_texts_give_nothing(engine):

@@ -40,8 +40,8 @@ PORT = 18_473
 LAST = 0.4
 """Share of the time that the last life of the server has, which ends by SIGTERM: what leaks slowly needs time."""
 
-WARM = 60.0
-"""Seconds of a life, or a third of it, in which memory may grow."""
+WARM = 240.0
+"""Seconds of a life, or half of it, in which memory may grow: kernels are compiled for new shapes until then."""
 
 GROWTH = 2.0
 """MB a minute that resident memory may grow by after that: in eight minutes an allocator's noise is about so much."""
@@ -78,7 +78,7 @@ class Life:
         """Megabytes a minute after the warm-up; NaN where there are too few figures."""
         if not self.rss:
             return float("nan")
-        begin = min(WARM, self.rss[-1][0] / 3)
+        begin = min(WARM, self.rss[-1][0] / 2)
         later = np.array([one for one in self.rss if one[0] >= begin])
         return float(60 * np.polyfit(later[:, 0], later[:, 1], 1)[0]) if len(later) > 2 else float("nan")
 
@@ -340,7 +340,7 @@ def render(around: Mapping[str, Any], soak: Soak, figures: Sequence[Target], min
                 ("", "minutes", "first MB", "last MB", "ready after, s", "documents", "MB a minute", "ended by"), lives
             ),
             "Memory is resident, of the server's process; its slope is that of the line through the figures of every "
-            "second, without the first minute (or third).",
+            f"second, without the first {WARM:g} seconds (or the first half).",
             "## Answers",
             table(("client", "answers", "p50, ms", "p95, ms"), rows),
             f"Refused with 503, by reason: {dict(soak.seen.reasons) or 'none'}. The machine is the clients' too.",

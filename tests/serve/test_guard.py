@@ -151,6 +151,49 @@ def test_large_bodies_without_a_length_are_refused(url, post):
     assert post("/v1/embeddings", ASK).status_code == 200
 
 
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("/tokenize", {"inputs": "light " * 100_000}),
+        ("/v1/embeddings", {"model": "tiny-bert:query", "input": "light " * 100_000}),
+    ],
+)
+def test_others_do_not_wait_until_a_long_text_is_tokenized(url, post, monkeypatch, path, body):
+    from beige.embedder import Embedder
+
+    gate, begun = threading.Event(), threading.Event()
+
+    def held(compute):
+        def run(self, given, *rest):
+            if max(map(len, [given] if isinstance(given, str) else given)) > 1000:
+                begun.set()
+                assert gate.wait(20)
+            return compute(self, given, *rest)
+
+        return run
+
+    for name in ("spell", "tokenize"):
+        monkeypatch.setattr(Embedder, name, held(getattr(Embedder, name)))
+    found = []
+    asking = threading.Thread(target=lambda: found.append(httpx2.post(url + path, json=body, timeout=60)))
+    asking.start()
+    try:
+        assert begun.wait(10)
+        assert post("/v1/embeddings", ASK).status_code == 200
+        assert post("/tokenize", {"inputs": "light"}).status_code == 200
+        assert not found
+    finally:
+        gate.set()
+        asking.join()
+    assert found[0].status_code == 200
+
+
+def test_a_long_query_is_not_read_with_each_of_many_passages(post):
+    told = post("/v1/rerank", {"model": "tiny-reranker", "query": "a " * 200_000, "documents": ["b"] * 1000})
+    assert told.status_code == 413
+    assert "shorter query" in told.json()["message"]
+
+
 def test_slow_and_half_open_clients_harm_nobody(serve, folders, tmp_path):
     settings = {"models": (str(folders["bert"]),), "keys": tmp_path / "k", "body_seconds": 0.3}
     with serve(**settings) as server:

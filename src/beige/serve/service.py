@@ -24,6 +24,13 @@ Text = str | Sequence[int]
 INTERACTIVE = 1024
 """Tokens, estimated: a request of no stated role that has more is ingestion."""
 
+LARGE = 1 << 16
+"""Tokens, estimated before anything is cut: a request that has more is ingestion. One after the other is tokenized, and
+queries would wait for it."""
+
+PAIRED = 1 << 24
+"""Tokens, likewise, of a query and its passages, the query as often as it is read: more are refused."""
+
 HEALTHY = 10.0
 """Seconds for which a real embedding proves that the server is well."""
 
@@ -152,8 +159,9 @@ class Service:
         """
         found, named = self.models.find(model, "embedder")
         role = role or named
-        estimate = self._estimate(texts, found)
-        lane = terms.lane or _lane(role, estimate)
+        lengths = [_length(text) for text in texts]
+        estimate = self._estimate(lengths, found)
+        lane = _lane(terms.lane, role, estimate, lengths)
 
         async def work(runner: Loaded[Any]) -> Computed:
             kind = Embed.of(runner, role or "document", outputs)
@@ -181,12 +189,17 @@ class Service:
             BeigeError: the query leaves no room for a passage.
         """
         found, _ = self.models.find(model, "reranker")
-        estimate = self._estimate([query + passage for passage in passages], found)
+        lengths = [_length(query) + _length(passage) for passage in passages]
+        estimate = self._estimate(lengths, found)
+        if sum(lengths) > PAIRED:
+            raise Refusal(
+                "too_large", "query and passages are too long together: send fewer passages, or a shorter query"
+            )
 
         async def work(runner: Loaded[Any]) -> Computed:
             return await self._run(
                 Score(runner),
-                terms.lane or "query",
+                _lane(terms.lane, "query", estimate, lengths),
                 terms,
                 estimate,
                 lambda: runner.model.tokenize(query, passages, most),
@@ -205,12 +218,12 @@ class Service:
             Refusal: as `embed`.
         """
         found, _ = self.models.find(model, "embedder")
-        estimate = self._estimate(texts, found)
+        lengths = [_length(text) for text in texts]
+        estimate = self._estimate(lengths, found)
+        lane = _lane(None, None, estimate, lengths)
 
         async def work(runner: Loaded[Any]) -> _T:
-            return await self.scheduler.read(
-                runner, _lane(None, estimate), terms.timeout, estimate, lambda: read(runner)
-            )
+            return await self.scheduler.read(runner, lane, terms.timeout, estimate, lambda: read(runner))
 
         return await self._leased(found, terms, work)
 
@@ -250,14 +263,14 @@ class Service:
         self.metrics.computed(kind.runner.name, lane, len(computed.texts), truncated, self._proved - started)
         return computed
 
-    def _estimate(self, texts: Sequence[Text], model: Model) -> int:
-        if len(texts) > self.settings.items:
+    def _estimate(self, lengths: Sequence[int], model: Model) -> int:
+        if len(lengths) > self.settings.items:
             raise Refusal(
                 "too_large",
-                f"the request has {len(texts)} inputs and the server takes {self.settings.items}: send it in parts",
+                f"the request has {len(lengths)} inputs and the server takes {self.settings.items}: send it in parts",
             )
         most = model.checkpoint.max_tokens
-        return sum(min(most, 2 + (len(text) // _CHARACTERS if isinstance(text, str) else len(text))) for text in texts)
+        return sum(min(most, 2 + length) for length in lengths)
 
     async def _try(self, model: Model) -> None:
         terms = Terms(_PROBE_SECONDS if self._warm else self.settings.longest_timeout, "query")
@@ -271,7 +284,17 @@ def _is_loaded(model: Model) -> bool:
     return model.runner is not None
 
 
-def _lane(role: Role | None, estimate: int) -> Lane:
+def _length(text: Text) -> int:
+    """About how many tokens a text has."""
+    return len(text) // _CHARACTERS if isinstance(text, str) else len(text)
+
+
+def _lane(wanted: Lane | None, role: Role | None, estimate: int, lengths: Sequence[int]) -> Lane:
+    """Where texts of these lengths wait, of which so many tokens are computed."""
+    if sum(lengths) > LARGE:
+        return "ingestion"
+    if wanted is not None:
+        return wanted
     if role is None:
         return "query" if estimate <= INTERACTIVE else "ingestion"
     return "query" if role == "query" else "ingestion"

@@ -153,7 +153,7 @@ def replaced(one: Entry, media: str, modified: float) -> Entry:
 def test_an_index_from_before_times_to_live_keeps_its_documents(tmp_path: Path, database: sqlite3.Connection) -> None:
     database.execute("DROP INDEX document_expires")
     database.execute("DROP TABLE growth")
-    for column in ("given", "expires"):
+    for column in ("given", "expires", "origin"):
         database.execute(f"ALTER TABLE document DROP COLUMN {column}")
     database.execute(f"PRAGMA user_version = {schema.MIGRATIONS.index(schema._given_and_expires)}")
     plain = PlainStore()

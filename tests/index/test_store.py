@@ -214,8 +214,12 @@ def test_what_has_expired_is_in_no_answer(store: Store) -> None:
 
 def test_given_documents_are_told_from_files(store: Store) -> None:
     one, two = entry("one", 1, chunks=2), entry("two", 2, chunks=1)
-    store.upsert([one, Entry(replace(two.document, given=True), two.vectors)])
-    assert {s.source: s.given for s in store.documents()} == {"one": False, "two": True}
+    store.upsert([one, Entry(replace(two.document, given=True, origin="a"), two.vectors)])
+    assert {s.source: (s.given, s.origin) for s in store.documents()} == {
+        "one": (False, ""),
+        "two": (True, "a"),
+    }
+    assert store.document("two").origin == "a"
     ids = store.top("dense", QUERIES["dense"][0], 10).ids
     assert {p.source: p.given for p in store.fetch(ids)} == {"one": False, "two": True}
 

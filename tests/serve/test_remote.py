@@ -2,6 +2,8 @@
 
 import asyncio
 import json
+import os
+import shutil
 import time
 from functools import partial
 
@@ -11,9 +13,10 @@ from beige import Index, Text
 from beige.documents.chunk import Failure
 from beige.documents.upload import Upload
 from beige.embedder import Embedder
-from beige.errors import StoreError, UsageError
+from beige.errors import InputError, StoreError, UsageError
 from beige.index.filter import Condition, Not
 from beige.index.place import Folder
+from beige.index.server.sending import Sending
 from beige.reranker import Reranker
 from beige.search import Request
 from beige.search.wire import as_whole
@@ -195,6 +198,19 @@ def test_texts_are_added_and_deleted(remote, local):
     assert report.failures == [Failure("nobody", "the index has no such document")]
 
 
+def test_what_no_json_can_hold_is_replaced_as_in_a_folder(remote, folders, tmp_path):
+    text = Text("zoo", "a \ud800 zebra\0", "\udcff title", {"kind\ud800": ["\ud800", 1], "none": []})
+    remote.add(text)
+    with Index.open(tmp_path / "twin", Embedder(folders["bert"], precision="fp32")) as twin:
+        twin.add(text)
+        expected = twin.document("zoo")
+    found = remote.document("zoo")
+    assert (found.digest, found.chunks, found.fields) == (expected.digest, expected.chunks, expected.fields)
+    assert remote.search("\ud800 zebra", 1, legs=["bm25"])[0].source == "zoo"
+    assert remote.document("\udcff") is None
+    assert counts(remote.delete("\udcff", "zoo")) == {"removed": 1, "failed": 1}
+
+
 def test_a_later_text_of_one_name_wins_and_a_prefix_removes_what_begins_so(remote):
     texts = [Text(f"zoo/{number}", f"A zebra of number {number}.", modified=5.0) for number in range(130)]
     report = remote.add((text for text in [*texts, Text("zoo/1", "A late zebra.")]), ttl=3600)
@@ -206,6 +222,8 @@ def test_a_later_text_of_one_name_wins_and_a_prefix_removes_what_begins_so(remot
     assert remote.document("zoo/1").chunks[0].text == "A late zebra."
     assert remote.delete("zoo/", prefix=True).documents["removed"] == 130
     assert remote.delete("zoo/", prefix=True).failures == [Failure("zoo/", "the index has no such document")]
+    long = [f"{'ü' * 150}{number}" for number in range(120)]
+    assert [failure.source for failure in remote.delete(*long).failures] == long
     with pytest.raises(UsageError, match="empty prefix"):
         remote.delete("", prefix=True)
 
@@ -237,6 +255,132 @@ def test_the_command_line_adds_and_deletes(beige, here, url, monkeypatch):
     assert beige("delete", "z", "--prefix").out == f"{url}: 3 removed\n"
     done = beige("delete", "z1")
     assert (done.code, done.err) == (1, "beige: z1 was not removed: the index has no such document\n")
+
+
+@pytest.fixture
+def sent(monkeypatch):
+    """The names of the files that were sent."""
+    names = []
+    upload = Sending.upload
+
+    def noting(self, upload_):
+        names.append(upload_.source)
+        upload(self, upload_)
+
+    monkeypatch.setattr(Sending, "upload", noting)
+    return names
+
+
+def counts(report):
+    return {kind: count for kind, count in report.documents.items() if count}
+
+
+def written(path, text, age=100.0):
+    """A file that was changed some seconds ago."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
+    os.utime(path, (time.time() - age,) * 2)
+
+
+def test_a_folder_is_brought_and_kept_up_to_date(remote, folders, here, tmp_path, sent):
+    base = {one.source: one for one in remote.documents()}
+    for name, text in {"a.md": "# A zebra\n\nIt runs.\n", "deep/b.txt": "a lion", "c.txt": "a wolf"}.items():
+        written(here / "zoo" / name, text)
+    written(here / "zoo/.gitignore", "c.txt\n")
+    rows = ['{"id": "x", "text": "a tiger"}\n', '{"id": "y", "text": "a panther", "year": 2020}\n']
+    written(here / "zoo/rows.jsonl", "".join(rows))
+    assert counts(remote.add("zoo")) == {"added": 4}
+    with Index.open(tmp_path / "twin", Embedder(folders["bert"], precision="fp32")) as twin:
+        twin.add("zoo")
+        expected = {one.source: (one.digest, one.size, one.modified, one.chunks) for one in twin.documents()}
+    found = {one.source: one for one in remote.documents("zoo/")}
+    assert {name: (one.digest, one.size, one.modified, one.chunks) for name, one in found.items()} == expected
+
+    sent.clear()
+    assert counts(remote.add(here / "zoo", "zoo/deep/../a.md")) == {"unchanged": 4}
+    assert sent == []
+    os.utime(here / "zoo/a.md")  # touched, and the same
+    assert counts(remote.add("zoo")) == {"unchanged": 4}
+    assert sent == []
+    written(here / "zoo/a.md", "# A zebra\n\nIt is gone.\n")
+    written(here / "zoo/rows.jsonl", rows[1], age=50)
+    (here / "zoo/deep/b.txt").unlink()
+    assert counts(remote.add("zoo/a.md")) == {"updated": 1}  # what lies elsewhere is not looked at
+    assert counts(remote.add("zoo")) == {"unchanged": 2, "removed": 2}
+    assert sent == ["zoo/a.md", "zoo/rows.jsonl"]
+    assert [one.source for one in remote.documents("zoo/")] == ["zoo/a.md", "zoo/rows.jsonl#y"]
+    assert counts(remote.add("zoo", ttl="30d")) == {"unchanged": 2}
+    assert all(one.expires for one in remote.documents("zoo/"))
+    assert counts(remote.add(".")) == {"unchanged": 2}
+    shutil.rmtree(here / "zoo")
+    assert counts(remote.add(".")) == {"removed": 2}
+    assert {one.source: one for one in remote.documents()} == base  # what others have is as it was
+
+
+def test_a_file_that_may_still_change_is_looked_at_again(remote, here, sent):
+    written(here / "a.txt", "a zebra", age=0)
+    written(here / "rows.jsonl", '{"id": "x", "text": "a lion"}\n', age=0)
+    remote.add("a.txt", "rows.jsonl")
+    os.utime(here / "a.txt", (5, 5))
+    (here / "a.txt").write_text("a horse")
+    os.utime(here / "a.txt", (5, 5))
+    assert counts(remote.add("a.txt", "rows.jsonl")) == {"updated": 1, "unchanged": 1}
+    assert sent == ["a.txt", "rows.jsonl"] * 2
+    assert remote.delete("a.txt", "rows.jsonl#x").documents["removed"] == 2
+
+
+def test_what_another_folder_sent_is_left_alone(remote, here, monkeypatch):
+    for name in ("mine", "yours"):
+        written(here / name / "zoo" / f"{name}.txt", f"a zebra of {name}")
+        written(here / name / "zoo/both.txt", f"a lion of {name}")
+        monkeypatch.chdir(here / name)
+        remote.add("zoo")
+    remote.add(Text("zoo/note", "a note"))
+    names = [one.source for one in remote.documents("zoo/")]
+    assert names == ["zoo/both.txt", "zoo/mine.txt", "zoo/note", "zoo/yours.txt"]
+    assert remote.document("zoo/both.txt").chunks[0].text == "a lion of yours"
+    shutil.rmtree(here / "yours/zoo")
+    (here / "yours/zoo").mkdir()
+    assert counts(remote.add("zoo")) == {"removed": 2}
+    assert [one.source for one in remote.documents("zoo/")] == ["zoo/mine.txt", "zoo/note"]
+    monkeypatch.chdir(here / "mine")
+    assert counts(remote.add("zoo")) == {"added": 1, "unchanged": 1}
+    (here / "mine/zoo/both.txt").unlink()
+    (here / "mine/zoo/mine.txt").unlink()
+    assert counts(remote.add("zoo")) == {"removed": 2}
+    remote.delete("zoo/note")
+
+
+def test_files_that_fail_keep_what_they_had_and_are_named(remote, here, sent):
+    written(here / "zoo/a.txt", "a zebra")
+    written(here / "zoo/rows.jsonl", '{"id": "x", "text": "a lion"}\n{"id": "y", "text": "a wolf"}\n')
+    remote.add("zoo")
+    written(here / "zoo/rows.jsonl", '{"id": "x", "text": "a lion"}\nbroken\n', age=50)
+    written(here / "zoo/b.pdf", "no pdf")
+    report = remote.add("zoo")
+    assert counts(report) == {"unchanged": 2, "failed": 2}
+    assert sorted(failure.source for failure in report.failures) == ["zoo/b.pdf", "zoo/rows.jsonl:2"]
+    sent.clear()
+    remote.add("zoo")
+    assert sent == ["zoo/b.pdf", "zoo/rows.jsonl"]  # they are tried again
+    shutil.rmtree(here / "zoo")
+    (here / "zoo").mkdir()
+    assert counts(remote.add("zoo")) == {"removed": 3}
+    with pytest.raises(InputError, match="does not exist"):
+        remote.add("nowhere")
+
+
+def test_the_command_line_brings_a_folder(beige, here, url):
+    written(here / "zoo/a.txt", "a zebra")
+    written(here / "zoo/b.pdf", "no pdf")
+    done = beige("index", "zoo", "--index", url, "--verbose")
+    assert done.code == 1
+    assert done.out.startswith(f"{url}: 1 added, 1 failed in")
+    assert done.err.splitlines()[0] == "zoo/a.txt"
+    assert "beige: zoo/b.pdf was not indexed: " in done.err
+    (here / "zoo/b.pdf").unlink()
+    assert beige("index", "zoo", "--index", url).out.startswith(f"{url}: 1 unchanged in")
+    assert beige("delete", "zoo/", "--prefix", "--index", url).code == 0
 
 
 def test_in_an_event_loop(remote):

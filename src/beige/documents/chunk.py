@@ -74,6 +74,7 @@ class Document:
         settled: whether its whole file is stored as it was at that time, so that it need not be read again until then.
         given: whether it was given as a text with a name, and not read from a file: no run over paths removes it.
         expires: seconds since the epoch from which on it is not found any more; None for never.
+        origin: names the folder of another machine that it was sent from as a file; empty where it was not.
     """
 
     source: str
@@ -87,6 +88,7 @@ class Document:
     settled: bool = True
     given: bool = False
     expires: float | None = None
+    origin: str = ""
 
 
 @dataclass(frozen=True, slots=True)

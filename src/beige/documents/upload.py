@@ -13,6 +13,9 @@ class Upload:
     Attributes:
         source: its name in hits; the file replaces what has this name. It is never looked for on this machine.
         path: where it lies until it is read; its suffix says what kind of file it is.
+        modified: when it was changed where it comes from, in seconds since the epoch; None for when it came
+            here.
+        origin: names the folder that it comes from, whose runs find again what they sent; empty for none.
 
     Raises:
         InputError: the name is none.
@@ -20,6 +23,8 @@ class Upload:
 
     source: str
     path: Path
+    modified: float | None = None
+    origin: str = ""
 
     def __post_init__(self) -> None:
         check_name(self.source)

@@ -67,7 +67,7 @@ def _json(value: object) -> str:
     return json.dumps(value, ensure_ascii=True, separators=(",", ":"))
 
 
-_STORED = "SELECT source, digest, size, modified, chunks, settled, given, expires FROM document"
+_STORED = "SELECT source, digest, size, modified, chunks, settled, given, expires, origin FROM document"
 _ALIVE = "(expires IS NULL OR expires > ?)"
 
 
@@ -230,13 +230,13 @@ class Reading:
     def document(self, source: str) -> Document | None:
         """A document with its chunks, as it was stored; None where it is not."""
         row = self._connection.execute(
-            "SELECT id, digest, size, modified, media, fields, language, settled, given, expires FROM document "
+            "SELECT id, digest, size, modified, media, fields, language, settled, given, expires, origin FROM document "
             f"WHERE source = ? AND {_ALIVE}",
             (blob(source), self._now),
         ).fetchone()
         if row is None:
             return None
-        number, digest, size, modified, media, fields, language, settled, given, expires = row
+        number, digest, size, modified, media, fields, language, settled, given, expires, origin = row
         chunks = self._connection.execute(
             'SELECT text, start, "end", line_start, line_end, page, headings FROM chunk WHERE document = ? '
             "ORDER BY position",
@@ -257,6 +257,7 @@ class Reading:
             settled=bool(settled),
             given=bool(given),
             expires=expires,
+            origin=origin,
         )
 
     def passing(self, where: Filter, after: int = 0) -> Ids:
@@ -409,8 +410,8 @@ class Writing(Reading):
         fields = _json(dict(document.fields))
         number = self._connection.execute(
             "INSERT INTO document "
-            "(source, digest, size, modified, media, fields, chunks, language, settled, given, expires) "
-            "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            "(source, digest, size, modified, media, fields, chunks, language, settled, given, expires, origin) "
+            "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             (
                 blob(document.source),
                 document.digest,
@@ -423,6 +424,7 @@ class Writing(Reading):
                 document.settled,
                 document.given,
                 document.expires,
+                document.origin,
             ),
         ).lastrowid
         assert number is not None
@@ -510,8 +512,8 @@ class Writing(Reading):
 
 
 def _stored(row: Sequence[Any]) -> Stored:
-    source, digest, size, modified, chunks, settled, given, expires = row
-    return Stored(text(source), digest, size, modified, chunks, bool(settled), bool(given), expires)
+    source, digest, size, modified, chunks, settled, given, expires, origin = row
+    return Stored(text(source), digest, size, modified, chunks, bool(settled), bool(given), expires, origin)
 
 
 def paged(read: Callable[[str | None], list[Stored]], after: str | None = None) -> Iterator[Stored]:

@@ -7,15 +7,16 @@ not: where one stands with the file's size and time, the whole file is stored.
 import os
 import posixpath
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Protocol
 
 from beige.documents.chunk import Document, Failure
 from beige.documents.walk import Found, source_of
 from beige.index.lease import KEEP, Lease
 from beige.index.report import Change
-from beige.index.store import Store, Stored
+from beige.index.store import Stored
 
 YOUNG = 2.0
 """A file changed so few seconds before the run may change again within its timestamp: it is read again next time."""
@@ -27,7 +28,7 @@ PAGE = 1000
 """Documents whose time of expiry is changed in one transaction."""
 
 
-_KEPT = ("size", "modified", "settled", "given", "expires")
+_KEPT = ("size", "modified", "settled", "given", "expires", "origin")
 """What is stored of a document and can change while its content does not."""
 
 
@@ -53,6 +54,19 @@ def _lies_beneath(source: str, folder: str) -> bool:
     return f"{source}/".startswith((f"{folder.rstrip('/')}/", f"{folder}#"))
 
 
+class Known(Protocol):
+    """What files are compared to: a store, or a list of what one has."""
+
+    def documents(self, prefix: str = "") -> Iterator[Stored]:
+        """See `Store.documents`."""
+
+    def stored(self, sources: Sequence[str]) -> Mapping[str, Stored]:
+        """See `Store.stored`."""
+
+    def expire(self, sources: Sequence[str], when: float | None) -> None:
+        """See `Store.expire`."""
+
+
 class Files:
     """The files of one run.
 
@@ -62,7 +76,7 @@ class Files:
         lease: until when the documents are found.
     """
 
-    def __init__(self, store: Store, base: str, lease: Lease = KEEP) -> None:
+    def __init__(self, store: Known, base: str, lease: Lease = KEEP) -> None:
         self._store = store
         self._base = base
         self._lease = lease
@@ -106,7 +120,7 @@ class Files:
         for item in items:
             file = self._file_of(item.source)
             if isinstance(item, Failure):
-                self._failed.add(file)
+                self.fail(item)
                 yield None, Change("failed", item.source, reason=item.reason)
                 continue
             self._before.get(file, set()).discard(item.source)
@@ -123,6 +137,14 @@ class Files:
                 # A name with "#" may also be that of another file.
                 gone = (s for s in sorted(sources) if s == file or not os.path.lexists(self._absolute(s)))
                 yield from ((None, Change("removed", source)) for source in gone)
+
+    def fail(self, failure: Failure) -> None:
+        """Remember what could not be read: it has not vanished, nor has what lies beneath it."""
+        self._failed.add(self._file_of(failure.source))
+
+    def young(self, file: Found) -> bool:
+        """Whether a file may still change within the time that it says it was changed at."""
+        return file.modified >= self._settled
 
     def vanished(self, paths: Iterable[str | Path]) -> Iterator[str]:
         """Stored documents at and beneath these paths whose files were not found there; what failed is not gone."""

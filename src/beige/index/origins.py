@@ -6,7 +6,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Protocol
 
-from beige.documents.chunk import Failure
+from beige.documents.chunk import Document, Failure
 from beige.documents.reader import Reader
 from beige.documents.reading import Recipe, document_of
 from beige.documents.splitter import Splitter
@@ -142,7 +142,7 @@ class FromUploads:
     """
 
     def __init__(self, uploads: Sequence[Upload], store: Store, terms: Terms) -> None:
-        self._uploads = uploads
+        self._uploads = {upload.source: upload for upload in uploads}
         self._store = store
         self._lease = terms.lease
         self._reader = Reader(terms.tokenizer, chunk_tokens=terms.chunk_tokens)
@@ -150,27 +150,51 @@ class FromUploads:
     def steps(self, tell: Tell) -> Iterator[Step]:
         """A step for each document that is new or has changed, then one for each record that is gone."""
         come: set[str] = set()
-        failed: list[str] = []
+        failed: set[str] = set()
+        last: dict[str, Document] = {}  # by file of records, the last that came
         with self._reader:
-            for item in self._reader.read(map(_found, self._uploads)):
+            for item in self._reader.read(map(_found, self._uploads.values())):
+                name = self._upload_of(item.source)
                 if isinstance(item, Failure):
-                    failed.append(item.source)
+                    failed.add(name)
                     yield None, Change("failed", item.source, reason=item.reason)
                     continue
                 come.add(item.source)
-                stored = self._store.stored([item.source]).get(item.source)
-                document = replace(item, given=True)
-                if stored and stored.given and stored.digest == document.digest:
-                    document = replace(
-                        document, modified=stored.modified, size=stored.size
-                    )  # what changed is elsewhere
-                yield step(document, stored, self._lease)
-        for name in (upload.source for upload in self._uploads):
-            if any(source.startswith(name) for source in failed):
-                continue  # it keeps what it had
+                if item.source == name:
+                    yield self._step(item, self._uploads[name], whole=True)
+                else:
+                    if name in last:
+                        yield self._step(last[name], self._uploads[name], whole=False)
+                    last[name] = item
+        for name, item in last.items():
+            yield self._step(item, self._uploads[name], whole=name not in failed)
+        for name in (name for name in self._uploads if name not in failed):  # what failed keeps what it had
             for before in [*self._store.stored([name]).values(), *self._store.documents(f"{name}#")]:
                 if before.given and before.source not in come:
                     yield None, Change("removed", before.source)
+
+    def _step(self, read: Document, upload: Upload, *, whole: bool) -> Step:
+        """What to do for a document of an upload.
+
+        Args:
+            read: it.
+            upload: the file.
+            whole: whether all of the file is stored when this is.
+        """
+        stored = self._store.stored([read.source]).get(read.source)
+        document = replace(read, given=True, origin=upload.origin, settled=whole or not upload.origin)
+        if upload.modified is not None:
+            document = replace(document, modified=upload.modified)
+        elif stored and stored.given and stored.digest == read.digest:
+            document = replace(document, modified=stored.modified, size=stored.size)  # what changed is elsewhere
+        return step(document, stored, self._lease)
+
+    def _upload_of(self, source: str) -> str:
+        """The name of the upload that a document, a record (`name#record`) or a broken one (`name:line`) is from."""
+        name = source
+        while name not in self._uploads:
+            name = name[: max(name.rfind("#"), name.rfind(":"))]
+        return name
 
     def close(self) -> None:
         """End the processes that read."""

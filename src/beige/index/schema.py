@@ -131,7 +131,11 @@ def _growth(connection: sqlite3.Connection) -> None:
     )
 
 
-MIGRATIONS: tuple[Migration, ...] = (_first, _facts, _given_and_expires, _encoders, _growth)
+def _origin(connection: sqlite3.Connection) -> None:
+    connection.execute("ALTER TABLE document ADD COLUMN origin TEXT NOT NULL DEFAULT ''")
+
+
+MIGRATIONS: tuple[Migration, ...] = (_first, _facts, _given_and_expires, _encoders, _growth, _origin)
 """The function at place n takes a database of schema version n to n + 1."""
 
 

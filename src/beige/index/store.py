@@ -86,6 +86,7 @@ class Stored:
     settled: bool
     given: bool = False
     expires: float | None = None
+    origin: str = ""
 
 
 class Store(Protocol):

@@ -1,5 +1,6 @@
 """An index behind a Beige server, used as one that is here."""
 
+import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import timedelta
 from itertools import chain
@@ -8,6 +9,7 @@ from typing import Any, NoReturn
 from urllib.parse import quote
 
 from beige.documents.chunk import Chunk, Document, Failure, Locator
+from beige.documents.content import storable
 from beige.documents.text import Text
 from beige.documents.upload import Upload
 from beige.errors import UsageError
@@ -17,6 +19,7 @@ from beige.index.place import Server
 from beige.index.report import Change, Report, silent
 from beige.index.server.connection import Connection, MissingError
 from beige.index.server.listing import ROUTE, listed
+from beige.index.server.paths import bring
 from beige.index.server.sending import Sending, spelled
 from beige.index.status import Status, status_of
 from beige.index.store import Stored
@@ -88,11 +91,9 @@ class RemoteIndex(AnyIndex):
     ) -> Report:
         """See `AnyIndex.add`."""
         sending = Sending(self._connection, spelled(ttl), tell or silent)
+        if paths := [item for item in what if isinstance(item, str | Path)]:
+            bring(sending, paths, os.getcwd())  # noqa: PTH109  # names are strings here
         for item in what:
-            if isinstance(item, str | Path):
-                raise UsageError(
-                    f"{self._place} is a server, to which no folder can be compared: send files to its /v1/documents"
-                )
             if isinstance(item, Upload):
                 sending.upload(item)
         texts = (item for item in what if not isinstance(item, str | Path | Upload))
@@ -113,7 +114,7 @@ class RemoteIndex(AnyIndex):
 
     def document(self, source: str) -> Document | None:
         """See `AnyIndex.document`."""
-        name = quote(source, safe="").replace(".", "%2E")  # no part of it means another folder
+        name = quote(storable(source), safe="").replace(".", "%2E")  # no part of it means another folder
         try:
             said = self._connection.get(f"{ROUTE}/{name}")
         except MissingError:
@@ -125,7 +126,7 @@ class RemoteIndex(AnyIndex):
     def documents(self, prefix: str = "", where: Filter | str | None = None, after: str = "") -> Iterator[Stored]:
         """See `AnyIndex.documents`."""
         asked = where if where is None or isinstance(where, str) else write(where)
-        return listed(self._connection, prefix, asked, after)
+        return listed(self._connection, storable(prefix), asked, storable(after))
 
     def named_here(self, source: str) -> str:
         """The same name: the server's folders are not here."""

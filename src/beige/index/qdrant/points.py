@@ -129,6 +129,7 @@ def document_payload(document: Document, version: str) -> dict[str, Any]:
         "kind": DOCUMENT,
         "shown": False,
         "settled": document.settled,
+        "origin": document.origin,
         "digest": document.digest,
         "size": document.size,
         "chunks": len(document.chunks),
@@ -172,6 +173,7 @@ def document(payload: Mapping[str, Any], passages: Sequence[Passage]) -> Documen
         settled=known.settled,
         given=known.given,
         expires=known.expires,
+        origin=known.origin,
     )
 
 
@@ -179,7 +181,7 @@ def _fields(payload: Mapping[str, Any]) -> dict[str, Any]:
     return {unpacked(name): _each(unpacked, value) for name, value in payload["fields"].items()}
 
 
-STORED = ["source", "digest", "size", "modified", "chunks", "settled", "given", "expires"]
+STORED = ["source", "digest", "size", "modified", "chunks", "settled", "given", "expires", "origin"]
 """What `stored` needs of a payload."""
 
 
@@ -194,4 +196,5 @@ def stored(payload: Mapping[str, Any]) -> Stored:
         payload["settled"],
         payload["given"],
         payload.get("expires"),
+        payload.get("origin", ""),  # older collections have none
     )

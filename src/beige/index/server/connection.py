@@ -1,5 +1,6 @@
 """Speaking with a server: what may be sent again is, and what went wrong is said in one sentence."""
 
+import json
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -83,7 +84,8 @@ class Connection:
         Raises:
             BeigeError: as for `get`.
         """
-        return self._ask("POST", route, safe=True, json=body)
+        content = json.dumps(body, ensure_ascii=False).encode("utf-8", "replace")  # there may be lone surrogates
+        return self._ask("POST", route, safe=True, content=content, headers={"Content-Type": "application/json"})
 
     def send(self, route: str, form: Mapping[str, str], file: tuple[str, bytes]) -> Any:
         """The answer to a form with a file, which may be sent twice.

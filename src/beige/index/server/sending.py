@@ -6,8 +6,11 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
+from urllib.parse import quote_plus
 
 from beige.documents.chunk import Failure
+from beige.documents.content import storable
+from beige.documents.records import plain
 from beige.documents.text import Text
 from beige.documents.upload import Upload
 from beige.errors import InputError, UsageError
@@ -25,6 +28,9 @@ CHARACTERS = 1 << 20
 
 UNDER_WAY = 32
 """Jobs that are waited for at a time."""
+
+ADDRESS = 1 << 14
+"""Bytes that the names in an address take at most."""
 
 LARGEST = 1 << 28
 """Bytes; no server takes a larger file."""
@@ -79,7 +85,9 @@ class Sending:
             self.fail(upload.source, str(error))
             return
         suffix = upload.path.suffix
-        form = {"source": upload.source} | ({} if self.ttl is None else {"ttl": self.ttl})
+        modified = None if upload.modified is None else repr(upload.modified)
+        beside = {"source": upload.source, "ttl": self.ttl, "modified": modified, "origin": upload.origin}
+        form = {name: value for name, value in beside.items() if value}
         try:
             said = self.connection.send(ROUTE, form, (f"file{suffix if suffix.isascii() else ''}", content))
         except (UsageError, InputError) as error:
@@ -89,14 +97,16 @@ class Sending:
 
     def delete(self, sources: Sequence[str], *, prefix: bool = False) -> None:
         """Remove documents by name, or by the beginning of their names."""
-        for start in range(0, len(sources), TOGETHER):
-            page = list(sources[start : start + TOGETHER])
+        for page in _pages([storable(source) for source in sources]):
             asked = [*(("source", name) for name in page), *([("prefix", "true")] if prefix else [])]
             self._begin(self.connection.delete(ROUTE, asked), page)
 
     def fail(self, source: str, reason: str) -> None:
         """Count and tell what cannot be sent."""
-        change = Change("failed", source, reason=reason)
+        self.say(Change("failed", source, reason=reason))
+
+    def say(self, change: Change) -> None:
+        """Count and tell what needs no sending."""
         self.report.count(change)
         self.tell(change)
 
@@ -122,9 +132,10 @@ class Sending:
             self._begin(said, [text.source for text in batch])
 
     def _record(self, text: Text) -> dict[str, Any]:
-        said = {"source": text.source, "text": text.text, "title": text.title, "media": text.media}
+        said = {"source": text.source, "text": storable(text.text), "title": storable(text.title), "media": text.media}
+        fields = {storable(name): held for name, value in text.fields.items() if (held := plain(value)) is not None}
         more = {"ttl": self.ttl, "modified": text.modified}
-        return said | {"fields": dict(text.fields)} | {name: value for name, value in more.items() if value is not None}
+        return said | {"fields": fields} | {name: value for name, value in more.items() if value is not None}
 
     def _batches(self, texts: Iterable[Text | Failure]) -> Iterator[list[Text]]:
         """Texts of different names, few and short enough for one request."""
@@ -152,3 +163,18 @@ class Sending:
 
     def _finish(self) -> None:
         self.report.include(self._jobs.popleft().finish(self.connection, self.tell))
+
+
+def _pages(names: Sequence[str]) -> Iterator[list[str]]:
+    """Names, few and short enough to be told in an address."""
+    page: list[str] = []
+    room = ADDRESS
+    for name in names:
+        size = len(quote_plus(name)) + len("&source=")
+        if page and (size > room or len(page) == TOGETHER):
+            yield page
+            page, room = [], ADDRESS
+        page.append(name)
+        room -= size
+    if page:
+        yield page

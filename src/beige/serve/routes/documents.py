@@ -1,6 +1,8 @@
 """The documents of the server's index: sent, listed, read, deleted; and the jobs that do it."""
 
 import asyncio
+import math
+import re
 import secrets
 import shutil
 from collections.abc import Mapping
@@ -31,6 +33,11 @@ router = APIRouter(route_class=JsonRoute, tags=["Knowledge"])
 
 PAGE = 1000
 """The most documents of a list."""
+
+_BESIDE = ("source", "ttl", "modified", "origin")
+"""What a form says beside its files."""
+
+_ORIGIN = re.compile(r"[\w.-]{1,64}", re.ASCII)
 
 TOGETHER = 100
 """The most documents that are deleted by name in one request."""
@@ -90,6 +97,11 @@ _SENT = {
                         "file": {"type": "string", "format": "binary", "description": "May stand several times."},
                         "source": {"type": "string", "description": "The name of a single file, in place of its own."},
                         "ttl": {"type": "string", "description": "How long they are found, from now: 12h, 30d, never."},
+                        "modified": {"type": "string", "description": "When they were changed: seconds since 1970."},
+                        "origin": {
+                            "type": "string",
+                            "description": "Names their folder, for its later runs.",
+                        },
                     },
                 }
             },
@@ -214,13 +226,15 @@ async def _of_files(request: Request, library: Library) -> Job:
         raise Refusal("invalid", "the body is not multipart/form-data as its boundary says") from error
     try:
         files = [file for file in form.getlist("file") if isinstance(file, UploadFile) and file.filename]
-        source, ttl = form.get("source") or None, form.get("ttl") or None
+        said = {name: form.get(name) or None for name in _BESIDE}
         if not files or len(files) < len(form.getlist("file")):
             raise Refusal("invalid", "the form needs a file with a name, as the field file", param="file")
-        if isinstance(source, UploadFile) or isinstance(ttl, UploadFile):
-            raise Refusal("invalid", "source and ttl must be texts")
-        if unknown := sorted(set(form) - {"file", "source", "ttl"}):
+        if unknown := sorted(set(form) - {"file", *_BESIDE}):
             raise Refusal("invalid", f"there is no field {unknown[0][:100]!r}", param=unknown[0][:100])
+        beside = {name: value for name, value in said.items() if not isinstance(value, UploadFile)}
+        if len(beside) < len(said):
+            raise Refusal("invalid", f"{', '.join(_BESIDE)} must be texts")
+        source, ttl = beside["source"], beside["ttl"]
         if source is not None and len(files) > 1:
             raise Refusal("invalid", "source names a single file: send several ones by their own names", param="source")
         lease(ttl, 0)
@@ -228,20 +242,38 @@ async def _of_files(request: Request, library: Library) -> Job:
         names = [source or str(file.filename) for file in files]
         if len(set(names)) < len(names):
             raise Refusal("invalid", "two files have one name: send the later one alone", param="file")
-        uploads = await asyncio.to_thread(_kept, dict(zip(names, files, strict=True)), library.spool())
+        about = {"modified": _time(beside["modified"]), "origin": _origin(beside["origin"])}
+        uploads = await asyncio.to_thread(_kept, dict(zip(names, files, strict=True)), library.spool(), about)
         return Job(add=uploads, ttl=ttl, size=sum(file.size or 0 for file in files))
     finally:
         await form.close()
 
 
-def _kept(files: Mapping[str, UploadFile], folder: Path) -> list[Upload]:
+def _time(text: str | None) -> float | None:
+    """Seconds since the epoch as a form has them."""
+    try:
+        found = None if text is None else float(text)
+    except ValueError:
+        found = math.nan
+    if found is not None and not abs(found) < 1 << 40:
+        raise Refusal("invalid", "modified must be seconds since the epoch", param="modified")
+    return found
+
+
+def _origin(text: str | None) -> str:
+    if text is not None and not _ORIGIN.fullmatch(text):
+        raise Refusal("invalid", "origin must be of at most 64 letters, digits, - _ and .", param="origin")
+    return text or ""
+
+
+def _kept(files: Mapping[str, UploadFile], folder: Path, about: Mapping[str, Any]) -> list[Upload]:
     """The files where they wait to be read, under names of our own."""
     kept: list[Upload] = []
     try:
         for name, file in files.items():
             suffix = PurePosixPath(file.filename or "").suffix.lower()
             path = folder / (secrets.token_hex(16) + (suffix if suffix in KINDS else ""))
-            kept.append(Upload(name, path))
+            kept.append(Upload(name, path, **about))
             with path.open("xb") as target:
                 shutil.copyfileobj(file.file, target)
             if not known(path):

@@ -1,5 +1,10 @@
 """Documents over HTTP: sent, found, listed, deleted; and what is refused."""
 
+import json
+import shutil
+import signal
+import subprocess
+import sys
 import time
 
 import httpx2
@@ -8,8 +13,10 @@ import pytest
 from beige import Text
 from beige.embedder import Embedder
 from beige.index import Index
-from beige.index.manifest import Choice
+from beige.index.lock import WriteLock
+from beige.index.manifest import Choice, Manifest
 from beige.index.place import Folder, place_of
+from beige.index.sqlite_store import LOCK
 from beige.search import Request, Searcher
 from beige.search.wire import as_answer
 from beige.serve.keys import create
@@ -269,3 +276,41 @@ def test_a_collection_is_searched_and_filled_as_a_folder_is(folders, tmp_path, s
             assert {hit["source"] for hit in left} == {"notes/stone", "notes/lift"}
     assert answers[0] == answers[1]
     assert answers[0][0][0] == "notes/light"
+
+
+def test_an_index_that_is_taken_away_is_missed_and_made_anew(folders, tmp_path, serve):
+    settings = {"index": Folder(tmp_path / "index"), "keys": tmp_path / "keys.json"}
+    with (
+        serve(models=(str(folders["bert"]),), **settings) as server,
+        httpx2.Client(base_url=server.url, timeout=30) as client,
+    ):
+        done(client, client.post("/v1/documents", json={"source": "a", "text": "a stone"}))
+        assert client.post("/v1/search", json={"query": "stone"}).status_code == 200
+        shutil.rmtree(tmp_path / "index")
+        told = client.post("/v1/search", json={"query": "stone"})
+        assert (told.status_code, told.json()["error"]["code"]) == (503, "unavailable")
+        assert client.get("/health/ready").status_code == 200
+        done(client, client.post("/v1/documents", json={"source": "b", "text": "another stone"}))
+        found = client.post("/v1/search", json={"query": "stone"}).json()
+        assert [hit["source"] for hit in found["hits"]] == ["b"]
+
+
+@pytest.mark.slow  # a process of its own
+def test_a_second_interrupt_does_not_wait_for_jobs(folders, tmp_path):
+    index = tmp_path / "index"
+    Folder(index).create(Manifest((), (), 256, "words-1/auto")).close()
+    command = ["serve", "--port", "0", "--model", str(folders["bert"]), "--index", str(index), "--json"]
+    with (
+        WriteLock(index / LOCK),  # another process writes, and the job waits for it
+        subprocess.Popen(
+            [sys.executable, "-c", "from beige.cli import main; main()", *command], stdout=subprocess.PIPE, text=True
+        ) as server,
+    ):
+        url = json.loads(server.stdout.readline())["url"]
+        sent = httpx2.post(f"{url}/v1/documents", json={"source": "a", "text": "a stone"}, timeout=30)
+        assert sent.status_code == 202
+        server.send_signal(signal.SIGINT)
+        with pytest.raises(subprocess.TimeoutExpired):
+            server.wait(2)
+        server.send_signal(signal.SIGINT)
+        assert server.wait(20) == 1

@@ -77,7 +77,7 @@ class Guard:
 
     def _check_name(self, headers: Headers) -> None:
         """A page of the web must not reach a server of this machine by a name that leads here (DNS rebinding)."""
-        name = headers.get("host", "").rpartition("@")[2]
+        name = headers.get("host", "")
         name = name if name.endswith("]") else name.rpartition(":")[0] or name
         if self._settings.loopback and name.lower() not in _LOCAL_NAMES and not self._keys:
             raise Refusal("misdirected", "this server answers to localhost alone")

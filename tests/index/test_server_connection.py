@@ -1,10 +1,8 @@
 """What a server, or what is none, can do to a client: a sentence each, and nothing sent twice that must not be."""
 
-import json
 import socket
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 
 import pytest
 
@@ -13,51 +11,9 @@ from beige.index.place import Collection, Folder, Server, place_of
 from beige.index.server import connection
 from beige.index.server.address import is_address, parse
 from beige.index.server.connection import Connection, MissingError
-from tests.http_server import Handler, serving
+from tests.http_server import serving
+from tests.index.scripted_server import OK, Answer, Scripted, refusal, scripted
 
-Answer = tuple[int, object, dict[str, str]]
-
-
-def refusal(status: int, code: str, message: str, **headers: str) -> Answer:
-    said = {"error": {"message": message, "type": "x", "param": None, "code": code}}
-    return status, said, {name.replace("_", "-"): value for name, value in headers.items()}
-
-
-class Scripted(Handler):
-    """Answers as the script says, its last line for ever; None breaks the connection off."""
-
-    script: list[Answer | None]
-    seen: list[tuple[str, str, str | None]]
-
-    def answer(self) -> None:
-        self.rfile.read(int(self.headers.get("Content-Length") or 0))
-        self.seen.append((self.command, self.path, self.headers.get("Authorization")))
-        step = self.script.pop(0) if len(self.script) > 1 else self.script[0]
-        if step is None:
-            self.connection.shutdown(socket.SHUT_RDWR)
-            self.close_connection = True
-            return
-        status, said, headers = step
-        content = said if isinstance(said, bytes) else json.dumps(said).encode()
-        self.send(status, content, headers)
-
-    do_GET = do_POST = do_DELETE = answer
-
-
-@contextmanager
-def scripted(*script: Answer | None) -> Iterator[tuple[Connection, list[tuple[str, str, str | None]], list[float]]]:
-    """A connection to a server that answers so; what it saw, and the pauses that were made."""
-    seen: list[tuple[str, str, str | None]] = []
-    pauses: list[float] = []
-    with serving(Scripted, script=list(script), seen=seen) as url:
-        made = Connection(parse(url), sleep=pauses.append)
-        try:
-            yield made, seen, pauses
-        finally:
-            made.close()
-
-
-OK: Answer = (200, {"fine": 1}, {})
 BUSY = refusal(429, "overloaded", "too many wait", Retry_After="3")
 
 

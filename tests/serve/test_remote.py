@@ -5,7 +5,6 @@ import json
 import os
 import shutil
 import time
-from functools import partial
 
 import pytest
 
@@ -32,7 +31,17 @@ QUERY = "how does water flow in the river?"
 
 
 @pytest.fixture(scope="module")
-def folder(folders, tmp_path_factory):
+def embedder(folders):
+    return Embedder(folders["bert"], precision="fp32")
+
+
+@pytest.fixture(scope="module")
+def reranker(folders):
+    return Reranker(folders["reranker"], precision="fp32")
+
+
+@pytest.fixture(scope="module")
+def folder(embedder, tmp_path_factory):
     """An index of three files and two texts, and the folder of the files."""
     here = tmp_path_factory.mktemp("remote")
     with pytest.MonkeyPatch.context() as patch:
@@ -40,7 +49,7 @@ def folder(folders, tmp_path_factory):
         (here / "docs").mkdir()
         for name, text in FILES.items():
             (here / "docs" / name).write_text(text)
-        with Index.open(here / "index", Embedder(folders["bert"], precision="fp32")) as index:
+        with Index.open(here / "index", embedder) as index:
             index.add("docs")
             index.add(
                 Text("notes/lift", "The lift of house three is inspected.", "Lift", {"floor": 3, "tags": ["a", "b"]}),
@@ -67,16 +76,16 @@ def remote(url):
 
 
 @pytest.fixture
-def local(folder, folders):
-    with Index.open(folder / "index", Embedder(folders["bert"], precision="fp32")) as index:
+def local(folder, embedder):
+    with Index.open(folder / "index", embedder) as index:
         yield index
 
 
 @pytest.fixture
-def fp32(monkeypatch):
-    """The command line loads models as the server has them."""
-    monkeypatch.setattr("beige.index.encoders.load", partial(Embedder, precision="fp32"))
-    monkeypatch.setattr("beige.reranker.Reranker", partial(Reranker, precision="fp32"))
+def fp32(embedder, reranker, monkeypatch):
+    """The command line has models as the server has them."""
+    monkeypatch.setattr("beige.index.encoders.load", lambda model: embedder)
+    monkeypatch.setattr("beige.reranker.Reranker", lambda name: reranker)
 
 
 def near(value):
@@ -114,9 +123,9 @@ def test_results_are_those_of_the_folder(remote, local, options):
     assert [hit.source for hit in remote.search(QUERY, 2)] == [hit.source for hit in local.search(QUERY, 2)]
 
 
-def test_the_servers_reranker_reads(remote, local, folders):
+def test_the_servers_reranker_reads(remote, local, reranker):
     request = Request(QUERY, rerank=3, explain=True)
-    expected = plain(as_whole(local.run(request, Reranker(folders["reranker"], precision="fp32"))))
+    expected = plain(as_whole(local.run(request, reranker)))
     assert plain(as_whole(remote.run(request))) == near(expected)
     assert plain(as_whole(remote.run(request, "tiny-reranker"))) == near(expected)
     assert remote.search(QUERY, reranker="tiny-reranker")[0].reranked.rank == 1
@@ -124,7 +133,7 @@ def test_the_servers_reranker_reads(remote, local, folders):
     with pytest.raises(UsageError, match="no reranker 'other', only tiny-reranker"):
         remote.search(QUERY, reranker="other")
     with pytest.raises(UsageError, match="its own rerankers"):
-        remote.search(QUERY, reranker=Reranker(folders["reranker"]))
+        remote.search(QUERY, reranker=reranker)
 
 
 @pytest.mark.parametrize("text", ["light colour:red", "path:docs/** (type:pdf", "page:x"])
@@ -198,10 +207,10 @@ def test_texts_are_added_and_deleted(remote, local):
     assert report.failures == [Failure("nobody", "the index has no such document")]
 
 
-def test_what_no_json_can_hold_is_replaced_as_in_a_folder(remote, folders, tmp_path):
+def test_what_no_json_can_hold_is_replaced_as_in_a_folder(remote, embedder, tmp_path):
     text = Text("zoo", "a \ud800 zebra\0", "\udcff title", {"kind\ud800": ["\ud800", 1], "none": []})
     remote.add(text)
-    with Index.open(tmp_path / "twin", Embedder(folders["bert"], precision="fp32")) as twin:
+    with Index.open(tmp_path / "twin", embedder) as twin:
         twin.add(text)
         expected = twin.document("zoo")
     found = remote.document("zoo")
@@ -282,7 +291,7 @@ def written(path, text, age=100.0):
     os.utime(path, (time.time() - age,) * 2)
 
 
-def test_a_folder_is_brought_and_kept_up_to_date(remote, folders, here, tmp_path, sent):
+def test_a_folder_is_brought_and_kept_up_to_date(remote, embedder, here, tmp_path, sent):
     base = {one.source: one for one in remote.documents()}
     for name, text in {"a.md": "# A zebra\n\nIt runs.\n", "deep/b.txt": "a lion", "c.txt": "a wolf"}.items():
         written(here / "zoo" / name, text)
@@ -290,7 +299,7 @@ def test_a_folder_is_brought_and_kept_up_to_date(remote, folders, here, tmp_path
     rows = ['{"id": "x", "text": "a tiger"}\n', '{"id": "y", "text": "a panther", "year": 2020}\n']
     written(here / "zoo/rows.jsonl", "".join(rows))
     assert counts(remote.add("zoo")) == {"added": 4}
-    with Index.open(tmp_path / "twin", Embedder(folders["bert"], precision="fp32")) as twin:
+    with Index.open(tmp_path / "twin", embedder) as twin:
         twin.add("zoo")
         expected = {one.source: (one.digest, one.size, one.modified, one.chunks) for one in twin.documents()}
     found = {one.source: one for one in remote.documents("zoo/")}
@@ -393,7 +402,7 @@ def test_in_an_event_loop(remote):
 
 
 def test_parts_of_other_frameworks_work_over_it(remote, local):
-    from beige.adapters import langchain, llama_index
+    from beige.adapters import langchain
 
     store = langchain.BeigeVectorStore(remote)
     assert store.embeddings is None
@@ -406,7 +415,6 @@ def test_parts_of_other_frameworks_work_over_it(remote, local):
     expected = [hit.text for hit in local.search(QUERY, 2)]
     found = langchain.BeigeRetriever(index=remote, k=2).invoke(QUERY)
     assert [one.page_content for one in found] == expected
-    assert [one.text for one in llama_index.BeigeRetriever(remote, 2).retrieve(QUERY)] == expected
 
 
 def test_copilots_have_tools_over_it(remote, local):
@@ -460,20 +468,7 @@ def test_what_needs_the_index_itself_is_refused_in_a_sentence(beige, here, url, 
         Index.open(url, "bge-small-en-v1.5")
 
 
-def test_a_server_without_an_index_takes_the_first_text(folders, tmp_path, serve):
-    with (
-        serve(models=(str(folders["bert"]),), index=Folder(tmp_path / "new"), keys=tmp_path / "keys.json") as server,
-        Index.open(server.url) as remote,
-    ):
-        for use in (remote.status, lambda: remote.search("x"), lambda: list(remote.documents())):
-            with pytest.raises(StoreError, match=f"{server.url}: there is no index yet"):
-                use()
-        assert remote.document("x") is None
-        assert remote.add(Text("x", "a zebra")).documents["added"] == 1
-        assert remote.count() == (1, 1)
-
-
-def test_a_key_that_is_missing_wrong_or_too_small(beige, folders, tmp_path, serve, monkeypatch):
+def test_the_first_text_makes_the_index_for_who_has_a_key_to_write(beige, folders, tmp_path, serve, monkeypatch):
     keys = tmp_path / "keys.json"
     reads, writes = (create(keys, scope, scope) for scope in ("read", "write"))
     (tmp_path / "a.txt").write_text("a zebra")
@@ -488,4 +483,10 @@ def test_a_key_that_is_missing_wrong_or_too_small(beige, folders, tmp_path, serv
             done = beige(*add, server.url)
             assert (done.code, done.err) == (2, f"beige: {said}\n")
         monkeypatch.setenv("BEIGE_API_KEY", writes)
-        assert beige(*add, server.url).code == 0
+        with Index.open(server.url) as remote:
+            for use in (remote.status, lambda: remote.search("x"), lambda: list(remote.documents())):
+                with pytest.raises(StoreError, match=f"{server.url}: there is no index yet"):
+                    use()
+            assert remote.document("a") is None
+            assert beige(*add, server.url).code == 0
+            assert remote.count() == (1, 1)

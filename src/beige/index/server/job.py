@@ -1,6 +1,7 @@
 """What a server was told to do, watched until it is done."""
 
 import time
+from collections import Counter
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -81,7 +82,8 @@ class Job:
             lost = [name for name in self.names if name not in done]
             report.documents["failed"] = len(lost)
             report.failures = [Failure(name, failures[-1].reason) for name in lost]
-        counted = {kind: sum(change.kind == kind for change in told) for kind in KINDS}
-        first = next(iter(self.names), "")
-        rest = {kind: max(0, report.documents[kind] - counted[kind]) for kind in KINDS}
-        return report, [Change(kind, first) for kind, number in rest.items() for _ in range(number)]
+        untold = [Change("failed", one.source, reason=one.reason) for one in report.failures if one.source not in done]
+        counted = Counter(change.kind for change in [*told, *untold])
+        for kind in KINDS:
+            untold += [Change(kind, next(iter(self.names), ""))] * (report.documents[kind] - counted[kind])
+        return report, untold

@@ -115,45 +115,6 @@ def test_free_streams_share_the_work():
     asyncio.run(main())
 
 
-def test_those_who_were_just_answered_share_the_next_batch_too():
-    async def main():
-        bench = Bench(streams=1)
-
-        async def client(number):
-            for turn in range(5):
-                assert await bench.run(10 * turn + number) == [2 * (10 * turn + number)]
-                await asyncio.sleep(0)
-
-        compute = Kind.compute
-
-        def slow(self, texts):
-            found = compute(self, texts)
-            bench.now += 1.0  # the fake clock: a batch takes long, so that the pause is the longest
-            return found
-
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(Kind, "compute", slow)
-            patch.setattr("beige.serve.scheduler.LONGEST_PAUSE", 0.2)
-            await asyncio.gather(*(client(number) for number in range(8)))
-        assert len(bench.runner.batches) <= 7  # a first one alone, then eight at a time
-
-    asyncio.run(main())
-
-
-def test_the_pause_ends_where_nobody_asks_again():
-    async def main():
-        bench = Bench(streams=1)
-        bench.runner.pace.add(1000, 1.0)
-        await bench.run(*range(20))
-        bench.scheduler._pause(0.05, 10_000)
-        waiting = bench.start(1)
-        await bench.until(lambda: bench.scheduler.tokens("query") == 10)
-        assert len(bench.runner.batches) == 1
-        assert await waiting == [2]
-
-    asyncio.run(main())
-
-
 def test_what_the_queue_cannot_hold_now_is_told_when_to_come_again():
     async def main():
         bench = Bench(queue_tokens=100)

@@ -160,15 +160,24 @@ async def unless_gone(request: Request, work: Coroutine[Any, Any, _T]) -> _T:
     Raises:
         Gone: it did.
     """
-    task = asyncio.ensure_future(work)
-    gone = asyncio.ensure_future(_gone(request))
+    mine = asyncio.current_task()
+    assert mine is not None
+    gone, over = asyncio.ensure_future(_gone(request)), False
+
+    def leave(_: object) -> None:
+        if not over and not gone.cancelled():
+            mine.cancel()
+
+    gone.add_done_callback(leave)
     try:
-        await asyncio.wait((task, gone), return_when=asyncio.FIRST_COMPLETED)
-        if task.done():
-            return task.result()
-        raise Gone
+        return await work
+    except asyncio.CancelledError:
+        if gone.done() and not gone.cancelled():
+            mine.uncancel()
+            raise Gone from None
+        raise
     finally:
-        task.cancel()
+        over = True
         gone.cancel()
 
 

@@ -35,6 +35,9 @@ class Metrics:
         self._batch_fill = histogram(
             "beige_batch_fill", "Share of a batch that is not padding.", ("model", "lane"), buckets=_FILL
         )
+        self._batch_seconds = histogram(
+            "beige_batch_seconds", "Seconds a batch is computed.", ("model", "lane"), buckets=_SECONDS
+        )
         self._tokens = counter("beige_tokens", "Tokens computed, padding excluded.", ("model", "lane"))
         self._inputs = counter("beige_inputs", "Inputs answered.", ("model",))
         self._truncated = counter("beige_truncated_inputs", "Inputs cut to the model's length.", ("model",))
@@ -63,6 +66,10 @@ class Metrics:
         self._batch_tokens.labels(model, lane).observe(padded)
         self._batch_fill.labels(model, lane).observe(tokens / padded)
         self._tokens.labels(model, lane).inc(tokens)
+
+    def landed(self, model: str, lane: Lane, seconds: float) -> None:
+        """A batch was computed."""
+        self._batch_seconds.labels(model, lane).observe(seconds)
 
     def computed(self, model: str, lane: Lane, inputs: int, truncated: int, seconds: float) -> None:
         """A request's inputs were computed."""

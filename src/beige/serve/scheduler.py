@@ -20,6 +20,7 @@ from beige.serve.errors import Refusal
 from beige.serve.lanes import LANES, SHARE, Batch, Lane, Lanes, Request
 from beige.serve.metrics import Metrics
 from beige.serve.pace import Pace
+from beige.serve.reader import Reader
 
 INGESTION_SECONDS = 0.05
 """How long a batch of ingestion may take, as far as texts can be divided: a query waits for no more."""
@@ -29,16 +30,6 @@ QUIET = 2.0
 
 LEAST = 128
 """Tokens below which work is not divided among streams that are free: small batches cost twice as much a token."""
-
-PAUSE = 0.2
-"""After a batch of queries: the share of its time for which the next waits until as much has come again.
-
-Clients that were just answered ask again at once, one after the other; the first of them alone would make a batch, and
-the others would wait for it.
-"""
-
-LONGEST_PAUSE = 0.01
-"""Seconds."""
 
 _THREADS = 64
 _T = TypeVar("_T")
@@ -108,17 +99,14 @@ class Scheduler:
         self._metrics = metrics
         self._clock = clock
         self._lanes = Lanes(share)
-        self._reading: Counter[Lane] = Counter()  # tokens, estimated, of what is being tokenized
         self._flying: defaultdict[str, Counter[Lane]] = defaultdict(Counter)  # batches by device
         self._last_query = -math.inf
-        self._enough = 0  # queries wait until they are so many tokens, or the pause ends
-        self._pause_end: asyncio.TimerHandle | None = None
         self._open = 0  # requests that were let in and are not answered
         self._closing = False
         self._idle = asyncio.Event()
         self._idle.set()
         self._threads = ThreadPoolExecutor(_THREADS, "compute")
-        self._readers = {lane: ThreadPoolExecutor(1, f"tokenize-{lane}") for lane in LANES}
+        self._readers = {lane: Reader(f"tokenize-{lane}") for lane in LANES}
 
     async def run(
         self, kind: Kind, lane: Lane, timeout: float, estimate: int, tokenize: Callable[[], Sequence[Tokens]]
@@ -138,7 +126,7 @@ class Scheduler:
         """
         async with self._taken(kind.runner, lane, timeout, estimate):
             until = self._clock() + timeout
-            texts = await self._read(lane, estimate, tokenize)
+            texts = await self._readers[lane].read(estimate, tokenize)
             self._admit(kind.runner, lane, sum(len(text.ids) for text in texts), timeout)
             answer = _Answer(len(texts))
             request = Request(kind, lane, texts, until, answer.put)
@@ -156,7 +144,7 @@ class Scheduler:
             Refusal: as `run`.
         """
         async with self._taken(runner, lane, timeout, estimate):
-            return await self._read(lane, estimate, read)
+            return await self._readers[lane].read(estimate, read)
 
     def wait(self, lane: Lane) -> float:
         """About how many seconds pass before what comes to a lane now begins to be computed."""
@@ -169,14 +157,15 @@ class Scheduler:
 
     def tokens(self, lane: Lane) -> int:
         """How many tokens wait in a lane, with those that are being tokenized as far as one can tell."""
-        return self._reading[lane] + sum(self._lanes.waiting(lane).values())
+        return self._readers[lane].tokens + sum(self._lanes.waiting(lane).values())
 
     async def close(self) -> None:
         """Take nothing more, and return when all that was taken is answered."""
         self._closing = True
         await self._idle.wait()
-        for pool in (self._threads, *self._readers.values()):
-            pool.shutdown(wait=False)
+        self._threads.shutdown(wait=False)
+        for reader in self._readers.values():
+            reader.close()
 
     def check_open(self) -> None:
         """Refuse where nothing is taken any more.
@@ -229,13 +218,6 @@ class Scheduler:
                 retry_after=max(1.0, excess),
             )
 
-    async def _read(self, lane: Lane, estimate: int, read: Callable[[], _T]) -> _T:
-        self._reading[lane] += estimate
-        try:
-            return await asyncio.get_running_loop().run_in_executor(self._readers[lane], read)
-        finally:
-            self._reading[lane] -= estimate
-
     def _start(self) -> None:
         """Start what may start."""
         for batch in self._lanes.batches(self._room):
@@ -255,27 +237,13 @@ class Scheduler:
         flying = self._flying[runner.device]
         free, most = runner.streams - flying.total(), runner.budget
         waiting = self._lanes.waiting(lane)[kind]
-        if lane == "query":
-            if waiting < self._enough:
-                return 0
-        else:
+        if lane == "ingestion":
             if self._clock() - self._last_query < QUIET:
                 free = min(free, max(1, runner.streams - 1) - flying[lane])
             most = runner.pace.tokens(INGESTION_SECONDS, most)
         if free < 1:
             return 0
         return min(most, max(LEAST, math.ceil(waiting / free)))
-
-    def _pause(self, seconds: float, tokens: int) -> None:
-        if self._pause_end is not None:
-            self._pause_end.cancel()
-        self._enough = tokens
-        self._pause_end = asyncio.get_running_loop().call_later(seconds, self._end_pause)
-
-    def _end_pause(self) -> None:
-        self._enough = 0
-        self._pause_end = None
-        self._start()
 
     def _land(self, batch: Batch, items: Sequence[Any], started: float, done: "asyncio.Future[Sequence[Any]]") -> None:
         """Take a batch's results, tell who waits for them, and start what follows."""
@@ -285,8 +253,7 @@ class Scheduler:
         if error is None:
             seconds = self._clock() - started
             runner.pace.add(batch.tokens, seconds)
-            if batch.lane == "query":
-                self._pause(min(PAUSE * seconds, LONGEST_PAUSE), batch.tokens)
+            self._metrics.landed(runner.name, batch.lane, seconds)
         self._start()
         results = [error] * len(items) if error is not None else done.result()
         for item, result in zip(items, results, strict=True):

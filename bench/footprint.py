@@ -37,8 +37,17 @@ def peak() -> float:
 
     As Linux tells it of the program alone: what `getrusage` tells begins with that of the process it was started from.
     """
-    lines = Path("/proc/self/status").read_text(encoding="ascii").splitlines()
-    return next(int(line.split()[1]) / 1024 for line in lines if line.startswith("VmHWM"))
+    return _memory("self", "VmHWM")
+
+
+def resident(pid: int) -> float:
+    """The memory of a process that is resident now, in MB, as Linux tells it."""
+    return _memory(str(pid), "VmRSS")
+
+
+def _memory(process: str, field: str) -> float:
+    lines = Path(f"/proc/{process}/status").read_text(encoding="utf-8").splitlines()
+    return next(int(line.split()[1]) / 1024 for line in lines if line.startswith(field))
 
 
 if __name__ == "__main__":

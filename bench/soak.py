@@ -31,7 +31,7 @@ from beige.search import Searcher
 from bench.ledger import Ledger, whole
 from bench.machine import circumstances
 from bench.report import FOLDER, Target, described, judged, table, targets, write
-from bench.serve import started
+from bench.servers import started
 from bench.texts import DATA, workloads
 from bench.traffic import Seen, Traffic
 

@@ -4,7 +4,9 @@ import json
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
+from beige.index.report import KINDS, Change
 from beige.index.server.address import parse
 from beige.index.server.connection import Connection
 from tests.http_server import Handler, serving
@@ -19,6 +21,25 @@ def refusal(status: int, code: str, message: str, **headers: str) -> Answer:
     """What Beige says when it refuses."""
     said = {"error": {"message": message, "type": "x", "param": None, "code": code}}
     return status, said, {name.replace("_", "-"): value for name, value in headers.items()}
+
+
+def state(status: str, changes: list[Change], failures: tuple[tuple[str, str], ...] = (), **counts: int) -> Answer:
+    """What Beige says of a job."""
+    said: dict[str, Any] = {
+        "id": "j",
+        "status": status,
+        "documents": dict.fromkeys(KINDS, 0) | counts,
+        "chunks": 5,
+        "tokens": 50,
+        "cut": 1,
+        "failures": [{"source": source, "reason": reason} for source, reason in failures],
+        "finished": "2026-01-01" if status in ("done", "failed") else None,
+        "changes": [
+            {"kind": one.kind, "source": one.source, "chunks": one.chunks, "tokens": 0, "cut": 0, "reason": one.reason}
+            for one in changes
+        ],
+    }
+    return 200, said, {}
 
 
 class Scripted(Handler):

@@ -65,7 +65,7 @@ def test_what_may_have_been_done_is_only_sent_again_where_that_does_no_harm(brok
     reads: list[Callable[[Connection], object]] = [
         lambda made: made.get("/v1/index"),
         lambda made: made.post("/v1/documents", [{}]),
-        lambda made: made.send("/v1/documents", {"source": "a"}, ("file.txt", b"abc")),
+        lambda made: made.send("/v1/documents", {"source": ["a"]}, [("file.txt", b"abc")]),
     ]
     for read in reads:
         with scripted(broken, OK) as (made, seen, _):

@@ -1,33 +1,13 @@
 """A server's job, watched until its end, whatever the server says of it."""
 
-from typing import Any
-
 import pytest
 
 from beige.documents.chunk import Failure
 from beige.errors import StoreError
-from beige.index.report import KINDS, Change, Report
+from beige.index.report import Change, Report
 from beige.index.server import job
 from beige.index.server.job import Job
-from tests.index.scripted_server import Answer, refusal, scripted
-
-
-def state(status: str, changes: list[Change], failures: tuple[tuple[str, str], ...] = (), **counts: int) -> Answer:
-    said: dict[str, Any] = {
-        "id": "j",
-        "status": status,
-        "documents": dict.fromkeys(KINDS, 0) | counts,
-        "chunks": 5,
-        "tokens": 50,
-        "cut": 1,
-        "failures": [{"source": source, "reason": reason} for source, reason in failures],
-        "finished": "2026-01-01" if status in ("done", "failed") else None,
-        "changes": [
-            {"kind": one.kind, "source": one.source, "chunks": one.chunks, "tokens": 0, "cut": 0, "reason": one.reason}
-            for one in changes
-        ],
-    }
-    return 200, said, {}
+from tests.index.scripted_server import Answer, refusal, scripted, state
 
 
 def finished(names: tuple[str, ...], *answers: Answer | None) -> tuple[Report, list[Change], list[str]]:

@@ -270,13 +270,14 @@ def test_the_command_line_adds_and_deletes(beige, here, url, monkeypatch):
 def sent(monkeypatch):
     """The names of the files that were sent."""
     names = []
-    upload = Sending.upload
+    send = Sending.uploads
 
-    def noting(self, upload_):
-        names.append(upload_.source)
-        upload(self, upload_)
+    def noting(self, uploads):
+        every = list(uploads)
+        names.extend(upload.source for upload in every)
+        send(self, every)
 
-    monkeypatch.setattr(Sending, "upload", noting)
+    monkeypatch.setattr(Sending, "uploads", noting)
     return names
 
 

@@ -93,9 +93,7 @@ class RemoteIndex(AnyIndex):
         sending = Sending(self._connection, spelled(ttl), tell or silent)
         if paths := [item for item in what if isinstance(item, str | Path)]:
             bring(sending, paths, os.getcwd())  # noqa: PTH109  # names are strings here
-        for item in what:
-            if isinstance(item, Upload):
-                sending.upload(item)
+        sending.uploads(item for item in what if isinstance(item, Upload))
         texts = (item for item in what if not isinstance(item, str | Path | Upload))
         sending.texts(chain.from_iterable([item] if isinstance(item, Text) else item for item in texts))
         return sending.end()

@@ -87,18 +87,18 @@ class Connection:
         content = json.dumps(body, ensure_ascii=False).encode("utf-8", "replace")  # there may be lone surrogates
         return self._ask("POST", route, safe=True, content=content, headers={"Content-Type": "application/json"})
 
-    def send(self, route: str, form: Mapping[str, str], file: tuple[str, bytes]) -> Any:
-        """The answer to a form with a file, which may be sent twice.
+    def send(self, route: str, form: Mapping[str, Sequence[str]], files: Sequence[tuple[str, bytes]]) -> Any:
+        """The answer to a form with files, which may be sent twice.
 
         Args:
             route: such as `/v1/documents`.
-            form: its other fields.
-            file: a name, and what it holds.
+            form: its other fields, each with all that it says.
+            files: names, and what they hold.
 
         Raises:
             BeigeError: as for `get`.
         """
-        return self._ask("POST", route, safe=True, data=form, files={"file": file})
+        return self._ask("POST", route, safe=True, data=form, files=[("file", file) for file in files])
 
     def delete(self, route: str, parameters: Sequence[tuple[str, str]]) -> Any:
         """The answer to a deletion, which is sent again only where nothing was done.

@@ -41,15 +41,19 @@ def bring(sending: Sending, paths: Sequence[str | Path], base: str) -> None:
     stored = _beneath(sending.connection, [source_of(path, base) for path in paths], base)
     known = _Listing(stored, own, again=sending.ttl is not None)
     files = Files(known, base)
-    for file in files.to_read(found, sending.say):
-        if isinstance(file, Failure):
-            files.fail(file)
-            sending.fail(file.source, file.reason)
-        elif known.holds(file):
-            sending.say(Change("unchanged", file.source))
-        else:
-            modified = None if files.young(file) else file.modified  # it is looked at again next time
-            sending.upload(Upload(file.source, file.path, modified, own))
+
+    def changed() -> Iterator[Upload]:
+        for file in files.to_read(found, sending.say):
+            if isinstance(file, Failure):
+                files.fail(file)
+                sending.fail(file.source, file.reason)
+            elif known.holds(file):
+                sending.say(Change("unchanged", file.source))
+            else:
+                modified = None if files.young(file) else file.modified  # it is looked at again next time
+                yield Upload(file.source, file.path, modified, own)
+
+    sending.uploads(changed())
     sending.delete(list(files.vanished(paths)))
 
 

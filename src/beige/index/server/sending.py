@@ -5,7 +5,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import quote_plus
 
 from beige.documents.chunk import Failure
@@ -21,16 +21,18 @@ from beige.index.server.job import Job
 from beige.index.server.listing import ROUTE
 
 TOGETHER = 100
-"""The most texts of a job, and the most documents that are deleted in one: a job names as many failures."""
+"""The most texts or files of a job, and the most documents that are deleted in one: it names as many failures."""
 
-CHARACTERS = 1 << 20
-"""From so many characters on, texts are another job's."""
+CHARACTERS, BYTES = 1 << 20, 1 << 22
+"""The most characters of a job's texts, and bytes of its files, unless a single one has more."""
 
 UNDER_WAY = 32
 """Jobs that are waited for at a time."""
 
 ADDRESS = 1 << 14
 """Bytes that the names in an address take at most."""
+
+_MORE = len("&source=")
 
 LARGEST = 1 << 28
 """Bytes; no server takes a larger file."""
@@ -47,6 +49,9 @@ def spelled(ttl: str | float | timedelta | None) -> str | None:
         return ttl
     seconds = ttl.total_seconds() if isinstance(ttl, timedelta) else ttl
     return f"{seconds:f}s"
+
+
+T = TypeVar("T")
 
 
 @dataclass(eq=False, slots=True)
@@ -69,35 +74,21 @@ class Sending:
 
     def texts(self, texts: Iterable[Text | Failure]) -> None:
         """Add texts, which are taken as they are needed."""
-        for batch in self._batches(texts):
-            self._texts(batch)
+        named = ((text.source, text) for text in self._given(texts))
+        for batch in _batches(named, lambda text: len(text.text), CHARACTERS):
+            self._send(batch, self._records)
 
-    def upload(self, upload: Upload) -> None:
-        """Add a file under its name; one that cannot be read fails by itself."""
-        try:
-            if upload.path.stat().st_size > LARGEST:
-                raise InputError(f"it has more than {LARGEST >> 20} MiB, which no server takes: send it in parts")
-            content = upload.path.read_bytes()
-        except OSError as error:
-            self.fail(upload.source, f"it cannot be read: {error.strerror or error}")
-            return
-        except InputError as error:
-            self.fail(upload.source, str(error))
-            return
-        suffix = upload.path.suffix
-        modified = None if upload.modified is None else repr(upload.modified)
-        beside = {"source": upload.source, "ttl": self.ttl, "modified": modified, "origin": upload.origin}
-        form = {name: value for name, value in beside.items() if value}
-        try:
-            said = self.connection.send(ROUTE, form, (f"file{suffix if suffix.isascii() else ''}", content))
-        except (UsageError, InputError) as error:
-            self.fail(upload.source, str(error))
-        else:
-            self._begin(said, [upload.source])
+    def uploads(self, uploads: Iterable[Upload]) -> None:
+        """Add files under their names, which are taken as they are needed; one that cannot be read fails by itself."""
+        read = ((upload, content) for upload in uploads if (content := self._content(upload)) is not None)
+        for batch in _batches(((one[0].source, one) for one in read), lambda one: len(one[1]), BYTES):
+            self._send(batch, self._files)
 
     def delete(self, sources: Sequence[str], *, prefix: bool = False) -> None:
         """Remove documents by name, or by the beginning of their names."""
-        for page in _pages([storable(source) for source in sources]):
+        named = ((name, name) for name in dict.fromkeys(map(storable, sources)))
+        for batch in _batches(named, lambda name: len(quote_plus(name)) + _MORE, ADDRESS):
+            page = [name for name, _ in batch]
             asked = [*(("source", name) for name in page), *([("prefix", "true")] if prefix else [])]
             self._begin(self.connection.delete(ROUTE, asked), page)
 
@@ -117,19 +108,22 @@ class Sending:
         self.report.seconds = time.monotonic() - self._began
         return self.report
 
-    def _texts(self, batch: Sequence[Text]) -> None:
-        """Send texts, in halves where the server does not take them together."""
+    def _send(self, batch: Sequence[tuple[str, T]], send: Callable[[Sequence[T]], Any]) -> None:
+        """Send things by their names, in halves where the server does not take them together."""
         try:
-            said = self.connection.post(ROUTE, [self._record(text) for text in batch])
+            said = send([thing for _, thing in batch])
         except (UsageError, InputError) as error:
             if len(batch) == 1:
-                self.fail(batch[0].source, str(error))
+                self.fail(batch[0][0], str(error))
                 return
             middle = len(batch) // 2
-            self._texts(batch[:middle])
-            self._texts(batch[middle:])
+            self._send(batch[:middle], send)
+            self._send(batch[middle:], send)
         else:
-            self._begin(said, [text.source for text in batch])
+            self._begin(said, [name for name, _ in batch])
+
+    def _records(self, texts: Sequence[Text]) -> Any:
+        return self.connection.post(ROUTE, [self._record(text) for text in texts])
 
     def _record(self, text: Text) -> dict[str, Any]:
         said = {"source": text.source, "text": storable(text.text), "title": storable(text.title), "media": text.media}
@@ -137,23 +131,37 @@ class Sending:
         more = {"ttl": self.ttl, "modified": text.modified}
         return said | {"fields": fields} | {name: value for name, value in more.items() if value is not None}
 
-    def _batches(self, texts: Iterable[Text | Failure]) -> Iterator[list[Text]]:
-        """Texts of different names, few and short enough for one request."""
-        batch: dict[str, Text] = {}
-        size = 0
+    def _files(self, uploads: Sequence[tuple[Upload, bytes]]) -> Any:
+        form = {
+            "source": [upload.source for upload, _ in uploads],
+            "modified": ["" if upload.modified is None else repr(upload.modified) for upload, _ in uploads],
+            "ttl": [self.ttl or ""],
+            "origin": [uploads[0][0].origin],
+        }
+        suffixes = [upload.path.suffix if upload.path.suffix.isascii() else "" for upload, _ in uploads]
+        files = [(f"file{suffix}", content) for suffix, (_, content) in zip(suffixes, uploads, strict=True)]
+        return self.connection.send(ROUTE, form, files)
+
+    def _content(self, upload: Upload) -> bytes | None:
+        """What a file holds; None where it failed."""
+        try:
+            if upload.path.stat().st_size <= LARGEST:
+                return upload.path.read_bytes()
+            reason = f"it has more than {LARGEST >> 20} MiB, which no server takes: send it in parts"
+        except OSError as error:
+            reason = f"it cannot be read: {error.strerror or error}"
+        self.fail(upload.source, reason)
+        return None
+
+    def _given(self, texts: Iterable[Text | Failure]) -> Iterator[Text]:
+        """The texts; failures among them are told."""
         for text in texts:
             if isinstance(text, Failure):
                 self.fail(text.source, text.reason)
-                continue
-            if not isinstance(text, Text):
+            elif isinstance(text, Text):
+                yield text
+            else:
                 raise InputError(f"only paths and texts can be added, not {type(text).__name__}: make a beige.Text")
-            if batch and (text.source in batch or len(batch) == TOGETHER or size + len(text.text) > CHARACTERS):
-                yield list(batch.values())
-                batch, size = {}, 0
-            batch[text.source] = text
-            size += len(text.text)
-        if batch:
-            yield list(batch.values())
 
     def _begin(self, said: Any, names: Sequence[str]) -> None:
         with self.connection.understood():
@@ -165,16 +173,17 @@ class Sending:
         self.report.include(self._jobs.popleft().finish(self.connection, self.tell))
 
 
-def _pages(names: Sequence[str]) -> Iterator[list[str]]:
-    """Names, few and short enough to be told in an address."""
-    page: list[str] = []
-    room = ADDRESS
-    for name in names:
-        size = len(quote_plus(name)) + len("&source=")
-        if page and (size > room or len(page) == TOGETHER):
-            yield page
-            page, room = [], ADDRESS
-        page.append(name)
-        room -= size
-    if page:
-        yield page
+def _batches(
+    named: Iterable[tuple[str, T]], size: Callable[[T], int], largest: int
+) -> Iterator[Sequence[tuple[str, T]]]:
+    """Things of different names, few and small enough for one request."""
+    batch: dict[str, T] = {}
+    room = largest
+    for name, thing in named:
+        if batch and (name in batch or len(batch) == TOGETHER or size(thing) > room):
+            yield list(batch.items())
+            batch, room = {}, largest
+        batch[name] = thing
+        room -= size(thing)
+    if batch:
+        yield list(batch.items())

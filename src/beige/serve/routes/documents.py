@@ -1,8 +1,6 @@
 """The documents of the server's index: sent, listed, read, deleted; and the jobs that do it."""
 
 import asyncio
-import math
-import re
 import secrets
 import shutil
 from collections.abc import Mapping
@@ -14,7 +12,6 @@ from typing import Annotated, Any
 import python_multipart.exceptions
 from fastapi import APIRouter, Depends, Query, Request, Response
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
-from starlette.datastructures import UploadFile
 
 from beige.documents.formats import KINDS, known
 from beige.documents.text import Text
@@ -25,6 +22,7 @@ from beige.index.lease import lease
 from beige.index.store import Stored
 from beige.serve.asking import JsonRoute, library_of, may_write, terms_of
 from beige.serve.errors import Refusal
+from beige.serve.form import Form
 from beige.serve.jobs import Job
 from beige.serve.library import Library, Opened
 from beige.serve.wire import json_bytes
@@ -33,11 +31,6 @@ router = APIRouter(route_class=JsonRoute, tags=["Knowledge"])
 
 PAGE = 1000
 """The most documents of a list."""
-
-_BESIDE = ("source", "ttl", "modified", "origin")
-"""What a form says beside its files."""
-
-_ORIGIN = re.compile(r"[\w.-]{1,64}", re.ASCII)
 
 TOGETHER = 100
 """The most documents that are deleted by name in one request."""
@@ -95,9 +88,12 @@ _SENT = {
                     "required": ["file"],
                     "properties": {
                         "file": {"type": "string", "format": "binary", "description": "May stand several times."},
-                        "source": {"type": "string", "description": "The name of a single file, in place of its own."},
+                        "source": {"type": "string", "description": "For each file: its name, in place of its own."},
                         "ttl": {"type": "string", "description": "How long they are found, from now: 12h, 30d, never."},
-                        "modified": {"type": "string", "description": "When they were changed: seconds since 1970."},
+                        "modified": {
+                            "type": "string",
+                            "description": "For each: when it was changed, since 1970.",
+                        },
                         "origin": {
                             "type": "string",
                             "description": "Names their folder, for its later runs.",
@@ -225,60 +221,26 @@ async def _of_files(request: Request, library: Library) -> Job:
     except python_multipart.exceptions.FormParserError as error:
         raise Refusal("invalid", "the body is not multipart/form-data as its boundary says") from error
     try:
-        files = [file for file in form.getlist("file") if isinstance(file, UploadFile) and file.filename]
-        said = {name: form.get(name) or None for name in _BESIDE}
-        if not files or len(files) < len(form.getlist("file")):
-            raise Refusal("invalid", "the form needs a file with a name, as the field file", param="file")
-        if unknown := sorted(set(form) - {"file", *_BESIDE}):
-            raise Refusal("invalid", f"there is no field {unknown[0][:100]!r}", param=unknown[0][:100])
-        beside = {name: value for name, value in said.items() if not isinstance(value, UploadFile)}
-        if len(beside) < len(said):
-            raise Refusal("invalid", f"{', '.join(_BESIDE)} must be texts")
-        source, ttl = beside["source"], beside["ttl"]
-        if source is not None and len(files) > 1:
-            raise Refusal("invalid", "source names a single file: send several ones by their own names", param="source")
-        lease(ttl, 0)
-        library.check_room(sum(file.size or 0 for file in files))
-        names = [source or str(file.filename) for file in files]
-        if len(set(names)) < len(names):
-            raise Refusal("invalid", "two files have one name: send the later one alone", param="file")
-        about = {"modified": _time(beside["modified"]), "origin": _origin(beside["origin"])}
-        uploads = await asyncio.to_thread(_kept, dict(zip(names, files, strict=True)), library.spool(), about)
-        return Job(add=uploads, ttl=ttl, size=sum(file.size or 0 for file in files))
+        sent = Form.of(form)
+        library.check_room(sent.size)
+        return Job(add=await asyncio.to_thread(_kept, sent, library.spool()), ttl=sent.ttl, size=sent.size)
     finally:
         await form.close()
 
 
-def _time(text: str | None) -> float | None:
-    """Seconds since the epoch as a form has them."""
-    try:
-        found = None if text is None else float(text)
-    except ValueError:
-        found = math.nan
-    if found is not None and not abs(found) < 1 << 40:
-        raise Refusal("invalid", "modified must be seconds since the epoch", param="modified")
-    return found
-
-
-def _origin(text: str | None) -> str:
-    if text is not None and not _ORIGIN.fullmatch(text):
-        raise Refusal("invalid", "origin must be of at most 64 letters, digits, - _ and .", param="origin")
-    return text or ""
-
-
-def _kept(files: Mapping[str, UploadFile], folder: Path, about: Mapping[str, Any]) -> list[Upload]:
+def _kept(form: Form, folder: Path) -> list[Upload]:
     """The files where they wait to be read, under names of our own."""
     kept: list[Upload] = []
     try:
-        for name, file in files.items():
-            suffix = PurePosixPath(file.filename or "").suffix.lower()
+        for sent in form.files:
+            suffix = PurePosixPath(sent.file.filename or "").suffix.lower()
             path = folder / (secrets.token_hex(16) + (suffix if suffix in KINDS else ""))
-            kept.append(Upload(name, path, **about))
+            kept.append(Upload(sent.name, path, sent.modified, form.origin))
             with path.open("xb") as target:
-                shutil.copyfileobj(file.file, target)
+                shutil.copyfileobj(sent.file.file, target)
             if not known(path):
                 raise InputError(
-                    f"{name[:200]} is of no kind of file that is read: send a text, or a PDF, or office files"
+                    f"{sent.name[:200]} is of no kind of file that is read: send a text, or a PDF, or office files"
                 )
     except BaseException:
         for upload in kept:

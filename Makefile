@@ -51,6 +51,7 @@ soak: setup  ## the tests that are too slow for every day, then a server for 20 
 
 quality: setup  ## retrieval and parity figures, written to docs/measurements/
 	$(BIN)/python -m bench.quality
+	$(BIN)/python -m bench.fusion
 	$(BIN)/python -m bench.relevance
 	$(BIN)/python -m bench.tuning
 	$(BIN)/python -m bench.rivals

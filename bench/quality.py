@@ -23,34 +23,16 @@ from beige.evaluate.study import study
 from beige.evaluate.systems import Model, parse_all
 from beige.index import Index
 from beige.models.checkpoint import open_checkpoint
+from bench.fusion import MODELS
 from bench.machine import circumstances
 from bench.parity import FLOORS, SCRIPTS, cosines, parity_texts, spread
 from bench.records import MEASURE, RECALL, Task, difference, kept, rows, size, told, workplace
 from bench.report import FOLDER, Target, described, judged, table, targets, write
 from bench.texts import DATA
 
-MODEL, CHINESE, RIVAL = "bge-small-en-v1.5", "bge-small-zh-v1.5", "all-MiniLM-L6-v2,precision=fp32"
-MODELS = (MODEL, "bge-small-en", CHINESE, "e5-small-v2", "all-MiniLM-L6-v2")
+MODEL, RIVAL = "bge-small-en-v1.5", "all-MiniLM-L6-v2,precision=fp32"
 PRECISIONS = tuple(FLOORS)
 REFERENCE = "fp32"
-LEGS = ("dense", "bm25", "hybrid", "reciprocal")
-
-
-def legs(model: str) -> tuple[str, ...]:
-    """The systems of `LEGS` with a model."""
-    return (model, "bm25", f"{model}+bm25", f"{model}+bm25,fusion=reciprocal")
-
-
-FUSED = (
-    Task("scifact", legs(MODEL)),
-    Task("cranfield", legs(MODEL), split="test_without_minus1"),
-    Task("xquad_r-en", legs(MODEL)),
-    Task("xquad_r-de", legs(MODEL)),
-    Task("xquad_r-es", legs(MODEL)),
-    Task("xquad_r-ar", legs(MODEL)),
-    Task("xquad_r-zh", legs(CHINESE)),
-    Task("cmrc2018-dev", legs(CHINESE)),
-)
 
 
 def skipped() -> dict[str, str]:
@@ -100,12 +82,6 @@ def precise(data: Path, precisions: Sequence[str], settings: Settings) -> dict[s
         RIVAL,
     ]
     return study(Task("scifact", ()).read(data), parse_all(systems), (MEASURE, RECALL), settings)
-
-
-def fused(data: Path, settings: Settings) -> Iterator[dict[str, Any]]:
-    """Each leg and both fusions on every set."""
-    for task in FUSED:
-        yield study(task.read(data), parse_all(task.systems), (MEASURE, RECALL), settings)
 
 
 def through_index(data: Path, folder: Path, settings: Settings) -> dict[str, Any]:
@@ -228,12 +204,6 @@ def render(around: Mapping[str, Any], sections: Mapping[str, Any], figures: Sequ
             f"{index['files']:,} text files, indexed with {MODEL} in {index['precision']} into {index['chunks']:,} "
             f"chunks of at most {index['chunk_tokens']} tokens; a document ranks as its best chunk.",
             table(heads, rows(index)),
-            "## Fusion",
-            f"{MEASURE}, in brackets {RECALL}, whole documents, precision auto. BM25 and both fusions are the "
-            "product's own: words are stemmed by each document's language; hybrid is the default, a convex "
-            "combination; reciprocal is reciprocal rank fusion. The models are small and, but for the Chinese sets, "
-            "English: German, Spanish and Arabic are here to show what fusion costs where the model is at a loss.",
-            table(("data", "model", *LEGS, "hybrid less the better leg, 95 %"), map(_fusion, sections["fused"])),
             "## Similarity",
             f"STS-B test, English, {sections['similarity']['data']['pairs']:,} pairs.",
             table(("system", "Spearman", "95 %", "Pearson"), rows(sections["similarity"])),
@@ -254,19 +224,6 @@ def _precisions(record: Mapping[str, Any]) -> str:
     return " ".join(lines)
 
 
-def _fusion(record: Mapping[str, Any]) -> tuple[str, ...]:
-    model, words, hybrid, reciprocal = record["systems"]
-    figures = {name: system["measures"] for name, system in record["systems"].items()}
-    better = max((model, words), key=lambda name: figures[name][MEASURE])
-    ahead, low, high = difference(record, hybrid, better)
-    return (
-        record["data"]["name"],
-        model,
-        *(f"{figures[each][MEASURE]:.4f} ({figures[each][RECALL]:.3f})" for each in (model, words, hybrid, reciprocal)),
-        f"{ahead:+.4f} ({low:+.4f} to {high:+.4f})",
-    )
-
-
 def main() -> None:
     """Measure, print and write."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -282,7 +239,6 @@ def main() -> None:
             "skipped": lacking,
             "similarity": similarity(options.data, precisions, settings),
             "precise": precise(options.data, precisions, settings),
-            "fused": list(fused(options.data, settings)),
             "index": through_index(options.data, workplace() / "through-index", settings),
             "parity": list(parities(options.data, precisions, cache)),
         }

@@ -10,7 +10,7 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from bench import product, quality, records, speed
+from bench import fusion, product, quality, records, speed
 from bench.contest import WORKERS, Contender, Result, contest, ratio
 from bench.parity import LENGTHS, SCRIPTS, cosines, parity_texts
 from bench.report import Target, table, targets, write
@@ -263,7 +263,6 @@ def record(figures, pairs=(), **data):
 def test_the_page_of_quality():
     model = quality.MODEL
     exact, byte = f"{model},precision=fp32", f"{model},precision=int8"
-    fused = {name: 0.4 + place / 10 for place, name in enumerate(quality.legs(model))}
     similarity = record({exact: 0.8587, byte: 0.85})
     for system in similarity["systems"].values():
         system["measures"] = {"Spearman": system["measures"]["nDCG@10"], "Pearson": 0.8}
@@ -282,7 +281,6 @@ def test_the_page_of_quality():
             },
         ],
         "precise": record({exact: 0.7, byte: 0.694, quality.RIVAL: 0.6451}, [(exact, byte)]),
-        "fused": [record(fused, [tuple(quality.legs(model)[1:3])])],
         "index": {
             **record({"dense": 0.7, "bm25": 0.6, "dense+bm25": 0.75}, [("dense", "dense+bm25")]),
             "files": 3,
@@ -307,9 +305,24 @@ def test_the_page_of_quality():
     assert "Skipped: bf16: no bf16 here" in page
     assert f"| {exact} | **0.7000** | 0.650 to 0.750 | 0.900 |" in page
     assert f"int8 less fp32, {model}: -0.0060 (-0.0160 to +0.0040)." in page
-    assert (
-        "| 0.4000 (0.900) | 0.5000 (0.900) | 0.6000 (0.900) | 0.7000 (0.900) | +0.1000 (+0.0900 to +0.1100) |" in page
-    )
+
+
+def test_the_page_of_fusion():
+    found = []
+    for task in fusion.TASKS:
+        figures = {name: 0.4 + place / 10 for place, name in enumerate(task.systems)}
+        found.append(record(figures, [task.systems[1:3]]))
+    figures = fusion.aims(found)
+    assert [figure.row()[1:] for figure in figures] == [("0.1000", ">= 0", "reached")] * len(fusion.SETS)
+    page = fusion.render(AROUND, found, figures)
+    line = "| 0.4000 (0.900) | 0.5000 (0.900) | 0.6000 (0.900) | 0.7000 (0.900) | +0.1000 (+0.0900 to +0.1100) |"
+    assert page.count(line) == len(fusion.TASKS)
+    strangers = [task for task in fusion.TASKS if not fusion.knows(task)]
+    assert page.count("(stranger)") == len(strangers)
+    assert {(task.data, task.systems[0]) for task in strangers} >= {
+        ("xquad_r-ar", "bge-small-en-v1.5"),
+        ("scifact", "bge-small-zh-v1.5"),
+    }
 
 
 def test_vectors_of_other_code_are_not_taken(monkeypatch, tmp_path):

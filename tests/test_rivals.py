@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from bench import quality, rivals
+from bench import fusion, rivals
 from bench.records import Task
 
 
@@ -26,6 +26,6 @@ def test_a_quick_run_writes_its_table(tmp_path: Path, shared_data: Path, monkeyp
 
 
 def test_the_tasks_name_data_that_is_there(shared_data: Path):
-    for task in (*rivals.TASKS, *quality.FUSED):
+    for task in (*rivals.TASKS, *fusion.TASKS):
         for name in (task.data, *task.documents):
             assert (shared_data / "retrieval" / name / "qrels" / f"{task.split}.tsv").exists()

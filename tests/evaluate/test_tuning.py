@@ -67,6 +67,7 @@ def test_every_leg_and_fusion_is_tried_and_weights_sum_to_one() -> None:
         ("dense",), ("bm25",), ("dense", "bm25"), ("dense", "multi"), ("bm25", "multi"), ("dense", "bm25", "multi"),
     }  # fmt: skip
     assert {way.depth for way in tried} == set(DEPTHS)
+    assert {way.legs for way in tried if way.feedback} == {("dense", "bm25"), ("dense", "bm25", "multi")}
     for way in tried:
         assert not way.weights or (set(way.weights) == set(way.legs) and sum(way.weights.values()) == pytest.approx(1))
         assert all(weight > 0 for weight in way.weights.values())
@@ -77,12 +78,18 @@ def test_what_would_be_found_is_what_is_found(index: Index, tmp_path: Path) -> N
     heard = listen(index, data)
     ways = [way for way in choices(index.manifest.legs) if way.depth == 50][::5]
     assert len(ways) > 3
+    assert {bool(way.feedback) for way in ways} == {True, False}
     retrieval = Retrieval(index, None)
     for key in list(heard)[:5]:
         for way in ways:
             kept, scores = fused(heard[key].found, way)
             asked = Request(
-                heard[key].query, legs=way.legs, fusion=way.fusion, weights=way.weights or None, depth=way.depth
+                heard[key].query,
+                legs=way.legs,
+                fusion=way.fusion,
+                weights=way.weights or None,
+                depth=way.depth,
+                feedback=way.feedback,
             )
             found = retrieval.candidates(asked)
             assert heard[key].found.ids[kept].tolist() == found.ids.tolist()

@@ -24,6 +24,11 @@ def run(
     weights: str | None = typer.Option(
         None, metavar="LEG=WEIGHT,...", help="What legs weigh in the fusion, in place of its own: dense=0.6,bm25=0.4."
     ),
+    feedback: float | None = typer.Option(
+        None,
+        metavar="WEIGHT",
+        help="From 0 to 1: what likeness to the two best weighs beside the legs.  [default: as tuned, else 0]",
+    ),
     rescore: int = typer.Option(50, metavar="N", help="How many of the best candidates token vectors score."),
     multi_within: str | None = typer.Option(
         None, metavar="TIME", help="Compute the candidates' token vectors where the index has none, for so long: 300ms."
@@ -73,6 +78,7 @@ def run(
         None if legs is None else names(legs),
         fusion,
         None if weights is None else _weights(weights),
+        feedback=feedback,
         rescore=rescore,
         multi_within=None if multi_within is None else seconds("--multi-within", multi_within),
         rerank=None if rerank is None else 0 if rerank == NO_RERANKER else rerank_depth,

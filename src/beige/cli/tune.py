@@ -28,7 +28,7 @@ def run(
     dry_run: bool = typer.Option(False, "--dry-run", help="Tell, and change nothing."),
     as_json: bool = Json,
 ) -> None:
-    """Choose legs, weights, depth and whether reranking pays, by your judgements.
+    """Choose legs, weights, depth, and whether feedback and reranking pay, by your judgements.
 
     The gain is measured on queries that had no say in the choice. The index is
     changed only where the gain is above 0 with 95 % confidence: it is then searched
@@ -91,5 +91,7 @@ def spelled(choice: "Choice") -> str:
     if len(choice.legs) > 1:
         parts.append(f"fusion {choice.fusion}" + (f" {weights}" if weights else ""))
     parts.append(f"depth {choice.depth}")
+    if choice.feedback:
+        parts.append(f"feedback {choice.feedback:g}")
     parts.append(f"reranked by {choice.rerank}, {choice.read} of each query" if choice.rerank else "not reranked")
     return "; ".join(parts)

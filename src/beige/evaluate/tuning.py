@@ -18,7 +18,7 @@ from beige.documents.chunk import Chunk
 from beige.errors import InputError
 from beige.evaluate.measures import Measure, by_query
 from beige.evaluate.significance import Interval, bootstrap, randomisation
-from beige.index.manifest import Calibration, Choice, Leg
+from beige.index.manifest import FEEDBACK, Calibration, Choice, Leg
 from beige.index.store import Ids
 from beige.search.fusion import FUSIONS, Evidence, fuse
 from beige.search.relevance import Relevance, fit
@@ -39,7 +39,10 @@ FEWEST = 20
 DEPTHS = (50, 100, 200)
 """Candidates of each leg that are tried."""
 
-STEPS: Mapping[int, int] = {1: 1, 2: 10, 3: 8, 4: 6}
+WITH_FEEDBACK = (0.0, 0.3)
+"""What likeness to the best candidates weighs, as it is tried."""
+
+STEPS: Mapping[int, int] = {1: 1, 2: 20, 3: 8, 4: 6}
 """Into how many parts the weights of so many legs are divided; of more legs, into one more than their number."""
 
 READ = (20, 50)
@@ -101,11 +104,12 @@ def listen(index: "Index", data: "Data", tell: Callable[[int], None] = lambda _:
         FingerprintError: a model has changed since the index was made.
     """
     retrieval = Retrieval(index, None)
+    feedback = 1.0 if any(leg.kind == "dense" for leg in index.manifest.legs) else 0.0
     heard = {}
     try:
         for key in data.judgements:
             query = data.queries[key]
-            found = retrieval.candidates(Request(query, depth=max(DEPTHS), rescore=max(DEPTHS)))
+            found = retrieval.candidates(Request(query, depth=max(DEPTHS), feedback=feedback, rescore=max(DEPTHS)))
             passages = {passage.id: passage for passage in index.store.fetch(found.ids)}
             kept = [chunk for chunk in found.ids.tolist() if chunk in passages]
             heard[key] = Heard(
@@ -177,20 +181,23 @@ def tune(
 
 
 def choices(legs: Sequence[Leg]) -> Iterator[Choice]:
-    """The ways of searching that are tried: legs, fusions, weights and depths.
+    """The ways of searching that are tried: legs, fusions, weights, depths and feedback.
 
-    A leg of token vectors finds nothing, so that another one is always beside it.
+    A leg of token vectors finds nothing, so that another one is always beside it. Feedback is heard of the best that
+    all legs find together, so that it is tried with all of them.
     """
     names = [leg.name for leg in legs]
     alone = {leg.name for leg in legs if leg.kind != "multi"}
+    dense = {leg.name for leg in legs if leg.kind == "dense"}
     for count in range(1, len(names) + 1):
         for chosen in itertools.combinations(names, count):
             if not alone & set(chosen):
                 continue
             weights = list(_weights(count))
             fusions = list(FUSIONS) if count > 1 else ["convex"]
-            for depth, fusion, shares in itertools.product(DEPTHS, fusions, weights):
-                yield Choice(chosen, fusion, dict(zip(chosen, shares, strict=True)) if count > 1 else {}, depth)
+            feedback = WITH_FEEDBACK if dense & set(chosen) and alone <= set(chosen) else WITH_FEEDBACK[:1]
+            for depth, fusion, shares, back in itertools.product(DEPTHS, fusions, weights, feedback):
+                yield Choice(chosen, fusion, dict(zip(chosen, shares, strict=True)) if count > 1 else {}, depth, back)
 
 
 def _weights(count: int) -> Iterator[tuple[float, ...]]:
@@ -266,6 +273,8 @@ def fused(found: Candidates, way: Choice) -> tuple[NDArray[np.int64], Floats]:
         way: of searching.
     """
     evidence = {leg: _within(found.evidence[leg], way.depth) for leg in way.legs}
+    if way.feedback and FEEDBACK in found.evidence:
+        evidence[FEEDBACK] = replace(_within(found.evidence[FEEDBACK], way.depth), beside=way.feedback)
     finders = [one for one in evidence.values() if one.kind != "multi"]
     kept = np.flatnonzero(np.any([one.ranks > 0 for one in finders], axis=0)) if finders else np.empty(0, np.int64)
     some = {leg: replace(one, scores=one.scores[kept], ranks=one.ranks[kept]) for leg, one in evidence.items()}

@@ -13,6 +13,9 @@ from beige.values import Output
 Storage = Literal["float32", "int8", "binary"]
 """How a dense leg's cache keeps the numbers of vectors; the database keeps float16, whose scores count."""
 
+FEEDBACK = "feedback"
+"""What a search calls likeness to its best candidates, so that no leg has this name."""
+
 FIXED = ("legs", "base", "created")
 """What cannot change while the index lives: what is stored depends on it."""
 
@@ -62,6 +65,8 @@ class Leg:
     def __post_init__(self) -> None:
         if not self.name.isascii() or not self.name.replace("_", "a").isalnum() or self.name != self.name.lower():
             raise ValueError(f"the leg's name {self.name!r} is not of lower-case letters, digits and underscores")
+        if self.name == FEEDBACK:
+            raise ValueError(f"no leg can have the name {FEEDBACK!r}: a search calls likeness to its best so")
         if self.storage not in get_args(Storage) or (self.storage != "float32" and self.kind != "dense"):
             raise ValueError(f"the leg {self.name!r} cannot be kept as {self.storage!r}")
         if (self.kind == "sparse") != (self.dimension is None):
@@ -100,6 +105,7 @@ class Choice:
         fusion: how they become one score.
         weights: of the legs in it; none for its own.
         depth: candidates of each leg.
+        feedback: what likeness to the best candidates weighs, as a part of what the legs weigh together.
         rerank: the reranker's model; None for none.
         read: candidates that it reads.
     """
@@ -108,6 +114,7 @@ class Choice:
     fusion: str = "convex"
     weights: Mapping[str, float] = field(default_factory=dict)
     depth: int = 100
+    feedback: float = 0.0
     rerank: str | None = None
     read: int = 0
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Self, get_args
 
 from beige.errors import ModelNotFoundError, StoreError, UsageError
 from beige.index.encoders import load, name_of
-from beige.index.manifest import Encoder, Leg, Manifest
+from beige.index.manifest import FEEDBACK, Encoder, Leg, Manifest
 from beige.values import Output
 
 if TYPE_CHECKING:
@@ -58,6 +58,8 @@ def wanted(spelling: str) -> Wanted:
         raise UsageError(
             f"the leg {spelling!r} is not understood: write {WORDS}, {', '.join(outputs)} or NAME=OUTPUT:MODEL"
         )
+    if found["name"] == FEEDBACK:
+        raise UsageError(f"the leg {spelling!r} needs another name: a search calls likeness to its best {FEEDBACK!r}")
     output, pool = outputs[found["output"] or found["name"]], int(found["pool"] or 1)
     if pool > 1 and output != "multi":
         raise UsageError(f"the leg {spelling!r} has one vector a chunk: only multi can bring vectors together")

@@ -24,6 +24,7 @@ class Evidence:
         floor: the leg's score of a candidate that has nothing to do with the query.
         kind: of the leg; it decides the leg's usual weight.
         trust: what part of its usual weight the leg has; see `strangers`.
+        beside: of what is no leg of the index, its weight as a part of what the legs weigh together; 0 of a leg.
     """
 
     scores: Floats
@@ -31,6 +32,7 @@ class Evidence:
     floor: float
     kind: Output
     trust: float = 1.0
+    beside: float = 0.0
 
 
 def convex(legs: Sequence[Evidence], weights: Sequence[float]) -> Floats:
@@ -89,9 +91,12 @@ class Fusion:
     weights: Mapping[Output, float]
 
     def usual(self, legs: Mapping[str, Evidence]) -> dict[str, float]:
-        """The weight of each leg, by name."""
-        kinds = Counter(leg.kind for leg in legs.values())
-        return {name: leg.trust * self.weights[leg.kind] / kinds[leg.kind] for name, leg in legs.items()}
+        """The weight of each leg, by name; of what is no leg, 0."""
+        kinds = Counter(leg.kind for leg in legs.values() if not leg.beside)
+        return {
+            name: 0.0 if leg.beside else leg.trust * self.weights[leg.kind] / kinds[leg.kind]
+            for name, leg in legs.items()
+        }
 
 
 FUSIONS: Mapping[str, Fusion] = {
@@ -125,7 +130,8 @@ def weigh(name: str, legs: Mapping[str, Evidence], weights: Mapping[str, float] 
         raise UsageError(
             f"the legs' weights must be 0 or more, at most {HEAVIEST:g}, and not all 0, not {list(chosen.values())}"
         )
-    return chosen
+    together = sum(chosen.values())
+    return {leg: chosen[leg] or one.beside * together for leg, one in legs.items()}
 
 
 def fuse(name: str, legs: Mapping[str, Evidence], weights: Mapping[str, float] | None = None) -> Floats:

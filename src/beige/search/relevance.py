@@ -72,8 +72,8 @@ class Relevance:
         """
         said = {}
         for leg, evidence in found.evidence.items():
-            if evidence.kind == "multi":
-                continue  # it speaks of the best alone, and nothing tells what an unrelated chunk would get
+            if evidence.kind == "multi" or evidence.beside:
+                continue  # it speaks of the best alone, or for them: nothing tells what an unrelated chunk would get
             query = found.queries[leg]
             if isinstance(query, Sparse):
                 said[leg] = _standard(evidence.scores, 0.0, float(query.weights @ self._store.idf(leg, query)))

@@ -33,6 +33,7 @@ class Options(TypedDict, total=False):
     fusion: str | None
     weights: Mapping[str, float] | None
     depth: int | None
+    feedback: float | None
     rescore: int
     multi_within: float | None
     rerank: int | None
@@ -59,6 +60,8 @@ class Request:
         weights: of the legs in the fusion, in place of its own; None for what the index was tuned to.
         depth: candidates of each leg, up to 1000, and at least the limit; None for what the index was tuned to, else
             100.
+        feedback: from 0 to 1, what likeness to the two best candidates weighs, as a part of what the legs weigh
+            together; None for what the index was tuned to, else 0. It takes a second look into the dense leg.
         rescore: how many of the best fused candidates a leg of token vectors ("multi") scores, from 1 to 1000.
         multi_within: seconds that may be spent on computing the candidates' token vectors where the index has no such
             leg; those that the time does not suffice for count as the last. None for never.
@@ -84,6 +87,7 @@ class Request:
     fusion: str | None = None
     weights: Mapping[str, float] | None = None
     depth: int | None = None
+    feedback: float | None = None
     rescore: int = 50
     multi_within: float | None = None
     rerank: int | None = None
@@ -115,8 +119,8 @@ class Request:
             raise UsageError(f"a reranker reads from 0 to {MOST} candidates, not {self.rerank}")
         if self.rerank_within is not None and not 0 < self.rerank_within < math.inf:
             raise UsageError(f"the reranker's deadline must be more than 0 seconds, not {self.rerank_within}")
-        for name in ("diversity", "min_relevance"):
-            if not 0 <= getattr(self, name) <= 1:
+        for name in ("feedback", "diversity", "min_relevance"):
+            if not 0 <= (getattr(self, name) or 0.0) <= 1:
                 raise UsageError(f"{name} must be from 0 to 1, not {getattr(self, name)}")
         if self.filter is not None:
             checked(parse(self.filter) if isinstance(self.filter, str) else self.filter)
@@ -141,6 +145,7 @@ class Request:
             fusion=choice.fusion,
             weights=choice.weights or None,
             depth=self.depth or choice.depth,
+            feedback=choice.feedback if self.feedback is None else self.feedback,
             rerank=choice.read if self.rerank is None and choice.rerank and reranks else self.rerank,
         )
 

@@ -27,7 +27,7 @@ def standing(request: Request, evidence: Mapping[str, Evidence]) -> Floats:
         evidence: of the legs that find candidates.
     """
     weights = {leg: weight for leg, weight in (request.weights or {}).items() if leg in evidence}
-    if len(weights) == len(evidence) and not any(weights.values()):
+    if len(weights) == sum(not one.beside for one in evidence.values()) and not any(weights.values()):
         weights = {}  # token vectors alone are to decide, but not which candidates there are
     return fuse(request.fusion or FUSION, evidence, weights)
 

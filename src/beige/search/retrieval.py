@@ -14,17 +14,20 @@ from beige.errors import UsageError
 from beige.index import Index
 from beige.index.expression import resolve
 from beige.index.filter import Filter
-from beige.index.manifest import Leg
+from beige.index.manifest import FEEDBACK, Leg
 from beige.index.store import Ids, Passage, Ranking, Vector
 from beige.index.vectors import of_query
-from beige.search.fusion import Evidence
-from beige.search.request import DEPTH, Request
+from beige.search.fusion import Evidence, fuse
+from beige.search.request import DEPTH, FUSION, Request
 from beige.search.rescoring import best, computed, opinion, standing
 from beige.search.strangers import FIFTH, SAMPLE, asked_in, is_stranger, spread_of, trust
 from beige.values import Floats, Sparse
 
 if TYPE_CHECKING:
     from beige.embedder import Embedder
+
+SEEDS = 2
+"""The best candidates, whose like is looked for."""
 
 _log = logging.getLogger("beige")
 
@@ -63,6 +66,11 @@ class _Asked:
     query: Vector
     ranking: Ranking | None
     strange: bool = False  # whether its model was not made for the language that is asked in
+    feedback: float = 0.0  # what it weighs beside the legs, where it asks for what is like the best
+
+    @property
+    def name(self) -> str:
+        return FEEDBACK if self.feedback else self.leg.name
 
 
 class Retrieval:
@@ -91,15 +99,46 @@ class Retrieval:
         """
         where = None if request.filter is None else resolve(request.filter, self._index.store.fields())
         asked = self._ask_all(request, where)
-        rankings = [(one, one.ranking) for one in asked if one.ranking is not None]
-        ids = np.unique(np.concatenate([ranking.ids for _, ranking in rankings]))  # (n,)
-        evidence = {one.leg.name: self._evidence(one, ranking, ids) for one, ranking in rankings}
-        gone = np.any([np.isnan(found.scores) for found in evidence.values()], axis=0)  # removed while we searched
-        found = Candidates(ids, evidence, {one.leg.name: one.query for one in asked}).only(~gone)
+        finders = [one for one in asked if one.ranking is not None]
+        found = self._found(finders)
+        if request.feedback and (like := self._like_the_best(request, finders, found, where)):
+            found = self._found([*finders, like])
         for one in asked:
             if one.ranking is None:
                 found = self._rescored(request, one, found)
         return found
+
+    def _found(self, asked: Sequence[_Asked]) -> Candidates:
+        """The best chunks of all, each with what all say of it."""
+        rankings = [(one, one.ranking) for one in asked if one.ranking is not None]
+        ids = np.unique(np.concatenate([ranking.ids for _, ranking in rankings]))  # (n,)
+        evidence = {one.name: self._evidence(one, ranking, ids) for one, ranking in rankings}
+        gone = np.any([np.isnan(found.scores) for found in evidence.values()], axis=0)  # removed while we searched
+        return Candidates(ids, evidence, {one.name: one.query for one in asked}).only(~gone)
+
+    def _like_the_best(
+        self, request: Request, finders: Sequence[_Asked], found: Candidates, where: Filter | None
+    ) -> _Asked | None:
+        """What is most like the best candidates of the usual fusion, by the mean of their vectors.
+
+        Pseudo-relevance feedback: Rocchio, "Relevance Feedback in Information Retrieval" (1971), on vectors as in Li et
+        al., "Pseudo Relevance Feedback with Deep Language Models and Dense Retrievers" (2021),
+        https://arxiv.org/abs/2108.11044, but as an opinion of its own, so that the query's own scores stay what they
+        are. None where there are no candidates, or the model was not made for the language.
+        """
+        dense = next((one for one in finders if one.leg.kind == "dense"), None)
+        if dense is None:
+            raise UsageError("feedback compares dense vectors, and no such leg is searched: leave it out")
+        seeds = found.ids[best(fuse(FUSION, found.evidence), SEEDS)]
+        vectors = (
+            [] if dense.strange or not len(seeds) else list(self._index.store.vectors(dense.leg.name, seeds).values())
+        )
+        if not vectors:
+            return None
+        mean = np.stack([np.asarray(vector) for vector in vectors]).sum(axis=0, dtype=np.float64)  # (d,)
+        query: Floats = (mean / max(float(np.linalg.norm(mean)), 1e-12)).astype(np.float32)
+        ranking = self._index.store.top(dense.leg.name, query, _depth(request), where)
+        return replace(dense, query=query, ranking=ranking, feedback=request.feedback or 0.0)
 
     def close(self) -> None:
         """Let go of the threads; index and embedder stay open."""
@@ -135,7 +174,7 @@ class Retrieval:
 
         The models and the words go at the same time: in a new process one loads its stemmer while others load models.
         """
-        depth = max(request.limit, request.depth or DEPTH)
+        depth = _depth(request)
         legs = self._legs(request)
         first, *others = dict.fromkeys(leg.encoder for leg in legs)
         groups = {model: [leg for leg in legs if leg.encoder == model] for model in (first, *others)}
@@ -200,7 +239,7 @@ class Retrieval:
             return Evidence(scores, ranks, 0.0, asked.leg.kind, FIFTH if asked.strange else 1.0)
         floor = float(self._index.store.centroid(asked.leg.name) @ query)
         if not asked.strange or not len(ranking.scores):
-            return Evidence(scores, ranks, floor, asked.leg.kind)
+            return Evidence(scores, ranks, floor, asked.leg.kind, beside=asked.feedback)
         spread = spread_of(self._index.store.sample(asked.leg.name, SAMPLE), query, floor)
         return Evidence(scores, ranks, floor, asked.leg.kind, trust(float(ranking.scores[0]), floor, spread))
 
@@ -241,3 +280,8 @@ class Retrieval:
         scores = np.full(len(ids), np.nan, np.float32)
         scores[[places[passage.id] for passage in passages]] = given
         return scores
+
+
+def _depth(request: Request) -> int:
+    """How many candidates each leg gives."""
+    return max(request.limit, request.depth or DEPTH)

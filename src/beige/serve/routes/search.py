@@ -36,6 +36,7 @@ class SearchRequest(Body):
     fusion: str | None = None
     weights: Annotated[dict[str, float] | None, Field(description="Of the legs in the fusion.")] = None
     depth: StrictInt | None = None
+    feedback: float | None = None
     rescore: StrictInt = 50
     multi_within: Annotated[float | None, Field(description="Seconds.")] = None
     rerank: Annotated[

@@ -393,6 +393,14 @@ def test_the_command_line_brings_a_folder(beige, here, url):
     assert beige("delete", "zoo/", "--prefix", "--index", url).code == 0
 
 
+def test_nobody_there_is_said_by_every_command(beige, here):
+    (here / "a.txt").write_text("a zebra")
+    for arguments in (("search", "x"), ("status",), ("add", "a.txt", "--source", "a"), ("delete", "a"), ("index", ".")):
+        done = beige(*arguments, "--index", "http://127.0.0.1:9")
+        assert (done.code, done.err.count("\n")) == (2, 1)
+        assert done.err.startswith("beige: http://127.0.0.1:9 cannot be reached (")
+
+
 def test_in_an_event_loop(remote):
     async def program():
         assert (await remote.aadd(Text("new", "a zebra"))).documents["added"] == 1

@@ -55,9 +55,10 @@ def open_any(
 ) -> "Iterator[AnyIndex]":
     """An index to add to, as `open_index` gives it, or one behind a server, where none of this can be chosen."""
     from beige.index.place import Server
-    from beige.search import RemoteIndex
 
     if isinstance(place, Server):
+        from beige.search.remote import RemoteIndex
+
         options = {
             "--model": model,
             "--legs": legs,

@@ -192,8 +192,8 @@ class FromUploads:
     def _upload_of(self, source: str) -> str:
         """The name of the upload that a document, a record (`name#record`) or a broken one (`name:line`) is from."""
         name = source
-        while name not in self._uploads:
-            name = name[: max(name.rfind("#"), name.rfind(":"))]
+        while name and name not in self._uploads:
+            name = name[: max(name.rfind("#"), name.rfind(":"), 0)]
         return name
 
     def close(self) -> None:

@@ -5,6 +5,5 @@ from beige.search.hit import Hit as Hit
 from beige.search.hit import Results as Results
 from beige.search.index import Index as Index
 from beige.search.index import open_index as open_index
-from beige.search.remote import RemoteIndex as RemoteIndex
 from beige.search.request import Request as Request
 from beige.search.searcher import Searcher as Searcher

@@ -15,7 +15,6 @@ from beige.index.place import Server, Where, place_of
 from beige.index.store import Stored
 from beige.search.any_index import AnyIndex
 from beige.search.hit import Hit, Results
-from beige.search.remote import RemoteIndex
 from beige.search.request import Request
 from beige.search.reranking import Reads
 from beige.search.searcher import Searcher
@@ -51,6 +50,8 @@ class Index(Documents, AnyIndex):
         """
         place = place_of(path)
         if isinstance(place, Server):
+            from beige.search.remote import RemoteIndex
+
             chosen = {"embedder": embedder, "legs": legs, "dimensions": dimensions, "language": language}
             return cast("Self", RemoteIndex.open(place, [name for name, one in chosen.items() if one is not None]))
         return super().open(place, embedder, legs=legs, dimensions=dimensions, untrained=untrained, language=language)

@@ -3,6 +3,8 @@
 import subprocess
 import sys
 import tempfile
+import time
+from contextlib import suppress
 
 import httpx2
 import pytest
@@ -57,3 +59,28 @@ def test_a_full_disk_refuses_uploads_and_harms_nobody_else(disk, folders, tmp_pa
         assert client.post("/v1/documents", files={"file": ("a.txt", b"light " * 1000)}).status_code == 202
         spool = server.library.spool()
         assert len(list(spool.iterdir())) <= 2, "what did not fit is gone"
+
+
+def test_a_full_disk_of_the_index_fails_a_job_and_no_search(disk, folders, tmp_path, serve):
+    settings = {"index": Folder(disk / "index"), "keys": tmp_path / "k"}
+    with serve(models=(str(folders["bert"]),), **settings) as server, httpx2.Client(base_url=server.url) as client:
+
+        def sent(name: str, text: str) -> dict[str, object]:
+            told = client.post("/v1/documents", json={"source": name, "text": text})
+            while (job := client.get(told.headers["location"]).json())["finished"] is None:
+                time.sleep(0.02)
+            return job
+
+        assert sent("a", "a stone")["status"] == "done"
+        ballast = disk / "ballast"
+        with suppress(OSError), ballast.open("wb") as full:
+            while True:
+                full.write(bytes(4096))
+        job = sent("b", "light " * 20_000)
+        assert job["status"] == "failed"
+        assert "is full" in job["failures"][0]["reason"]
+        found = client.post("/v1/search", json={"query": "stone"}).json()
+        assert [hit["source"] for hit in found["hits"]] == ["a"]
+        ballast.unlink()
+        assert sent("b", "another stone")["status"] == "done"
+        assert len(client.post("/v1/search", json={"query": "stone"}).json()["hits"]) == 2

@@ -119,7 +119,25 @@ async def similar(request: Request, body: SimilarRequest) -> Response:
     return answer(json_bytes({"hits": hits}))
 
 
-@router.get("/v1/index")
+_INDEX = {
+    "path": "/home/me/project/.beige",
+    "documents": 1204,
+    "chunks": 9917,
+    "bytes": 51_200_000,
+    "changed": "2026-05-04T10:20:30+00:00",
+    "growth": {
+        "hour": {"documents": 12, "chunks": 80, "bytes": 90_000},
+        "day": {"documents": -3, "chunks": 41, "bytes": 20_500},
+        "week": {"documents": 204, "chunks": 1700, "bytes": 2_100_000},
+    },
+    "manifest": {"encoders": [{"model": "bge-small-en-v1.5", "fingerprint": "9f2c…", "precision": "bf16"}]},
+}
+
+
+@router.get(
+    "/v1/index",
+    responses={200: {"description": "Some of its fields.", "content": {"application/json": {"example": _INDEX}}}},
+)
 async def index(request: Request) -> Response:
     """What the index holds, which models made it, how its files are and how it grew: as `beige status --json`."""
     found = await library_of(request).read(terms_of(request), lambda opened: asdict(opened.index.status()))

@@ -15,6 +15,9 @@ import numpy as np
 LIMIT = 120.0
 """Seconds after which an answer is not waited for any more, and those after an overload in which patience must pay."""
 
+SLOW = 4
+"""How many times as long as it should be a load may be, at least so many seconds, before it is broken off."""
+
 _T = TypeVar("_T")
 
 
@@ -122,7 +125,8 @@ def request(url: str, body: bytes, headers: Mapping[str, str] | None = None) -> 
 def load(url: str, requests: Sequence[bytes], clients: int, seconds: float) -> Load:
     """Let clients send requests one after the other, all of them as often as takes so many seconds.
 
-    Whole rounds are counted, so that two loads of the same requests embedded the same texts.
+    Whole rounds are counted, so that two loads of the same requests embedded the same texts; a round that is too slow
+    is broken off.
     """
     return _apart(_load, url, requests, clients, seconds)
 
@@ -147,7 +151,7 @@ async def _load(url: str, requests: Sequence[bytes], clients: int, seconds: floa
     failed: Counter[str] = Counter()
     lines = [await _connect(url) for _ in range(clients)]
     started, busy = time.perf_counter(), time.process_time()
-    following = _rounds(requests, started + seconds)
+    following = _rounds(requests, seconds)
 
     async def client(line: Line) -> None:
         for one in following:
@@ -168,11 +172,13 @@ async def _load(url: str, requests: Sequence[bytes], clients: int, seconds: floa
     return Load(len(seen) / wall, float(p50), float(p95), busy / wall, failed)
 
 
-def _rounds(requests: Sequence[bytes], until: float) -> Iterator[bytes]:
-    while True:
-        yield from requests
-        if time.perf_counter() > until:
-            return
+def _rounds(requests: Sequence[bytes], seconds: float) -> Iterator[bytes]:
+    started = time.perf_counter()
+    while time.perf_counter() < started + seconds:
+        for one in requests:
+            if time.perf_counter() > started + max(SLOW, SLOW * seconds):
+                return
+            yield one
 
 
 async def _crowd(url: str, requests: Sequence[bytes], rate: float, seconds: float, patient: int) -> Crowd:

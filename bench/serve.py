@@ -11,7 +11,6 @@ import time
 import urllib.request
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -73,20 +72,20 @@ def loads(server: Server, texts: Mapping[str, Sequence[str]], seconds: float) ->
     found: dict[str, dict[int, dict[str, Any]]] = {}
     for name in ("mixed", "short"):
         requests = [server.asked(text) for text in texts[name]]
-        load(server.base, requests, 8, 0)
-        found[name] = {count: asdict(load(server.base, requests, count, seconds)) for count in CLIENTS}
+        load(server.base, requests, 8, 1)
+        found[name] = {count: vars(load(server.base, requests, count, seconds)) for count in CLIENTS}
     return found
 
 
 def filled(server: Server, texts: Mapping[str, Sequence[str]], seconds: float) -> dict[str, Any]:
     """Queries alone, and while documents are sent as fast as the server takes them."""
     queries = [server.asked(text, ":query") for text in texts["short"]]
-    idle = asdict(load(server.base, queries, 1, seconds))
+    idle = vars(load(server.base, queries, 1, seconds))
     with _filling(server, texts["long"]):
         time.sleep(2)
         before = _batches(server)
         begun = time.monotonic()
-        beside = asdict(load(server.base, queries, 1, seconds))
+        beside = vars(load(server.base, queries, 1, seconds))
         ingested = {name: value - before[name] for name, value in _batches(server).items()}
         wall = time.monotonic() - begun
     return {
@@ -165,12 +164,12 @@ def overload(server: Server, texts: Sequence[str], rate: float, seconds: float) 
         seconds: how long.
     """
     probe = [server.asked(text) for text in texts[:64]]
-    before, memory = asdict(load(server.base, probe, 1, 2)), resident(server.pid)
+    before, memory = vars(load(server.base, probe, 1, 2)), resident(server.pid)
     requests = [server.asked(texts[at : at + TOGETHER]) for at in range(0, len(texts) - TOGETHER + 1, TOGETHER)]
-    found = asdict(crowd(server.base, requests, TIMES * rate / TOGETHER, seconds, PATIENT))
+    found = vars(crowd(server.base, requests, TIMES * rate / TOGETHER, seconds, PATIENT))
     grown = resident(server.pid)
     time.sleep(2)
-    return found | {"before": before, "after": asdict(load(server.base, probe, 1, 2)), "memory": (memory, grown)}
+    return found | {"before": before, "after": vars(load(server.base, probe, 1, 2)), "memory": (memory, grown)}
 
 
 def measure(

@@ -152,6 +152,24 @@ def test_what_would_come_too_late_is_refused_at_once():
     asyncio.run(main())
 
 
+def test_ingestion_is_told_the_time_of_its_share_while_queries_come():
+    async def main():
+        bench = Bench(queue_tokens=10_000)
+        bench.runner.pace.add(1000, 10.0)  # 200 tokens a second on both streams
+        held = await bench.busy()
+        slow = bench.start(*range(100), lane="ingestion", timeout=1000)
+        await bench.until(lambda: bench.scheduler.tokens("ingestion") == 1000)
+        assert bench.scheduler.wait("ingestion") == pytest.approx(5)
+        query = bench.start(*range(10), timeout=1000)
+        await bench.until(lambda: bench.scheduler.tokens("query") == 100)
+        assert bench.scheduler.wait("query") == pytest.approx(0.5)
+        assert bench.scheduler.wait("ingestion") == pytest.approx(25)
+        bench.runner.gate.set()
+        await asyncio.gather(*held, slow, query)
+
+    asyncio.run(main())
+
+
 def test_what_the_queue_can_never_hold_is_told_so():
     async def main():
         with pytest.raises(Refusal, match="send it in parts") as refused:

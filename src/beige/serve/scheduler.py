@@ -98,6 +98,7 @@ class Scheduler:
         self._most = queue_tokens
         self._metrics = metrics
         self._clock = clock
+        self._share = share
         self._lanes = Lanes(share)
         self._flying: defaultdict[str, Counter[Lane]] = defaultdict(Counter)  # batches by device
         self._last_query = -math.inf
@@ -147,17 +148,25 @@ class Scheduler:
             return await self._readers[lane].read(estimate, read)
 
     def wait(self, lane: Lane) -> float:
-        """About how many seconds pass before what comes to a lane now begins to be computed."""
-        before: tuple[Lane, ...] = ("query",) if lane == "query" else LANES
-        return math.fsum(
-            tokens * kind.runner.pace.seconds / kind.runner.streams
-            for each in before
-            for kind, tokens in self._lanes.waiting(each).items()
-        )
+        """About how many seconds pass before what comes to a lane now begins to be computed.
+
+        Ingestion waits for the queries that are there; while more of them come, it has its share alone.
+        """
+        queries, ingestion = (self._seconds(each) for each in LANES)
+        if lane == "query":
+            return queries
+        return max(queries + ingestion, ingestion / self._share if queries else 0.0)
 
     def tokens(self, lane: Lane) -> int:
         """How many tokens wait in a lane, with those that are being tokenized as far as one can tell."""
         return self._readers[lane].tokens + sum(self._lanes.waiting(lane).values())
+
+    def _seconds(self, lane: Lane) -> float:
+        """How long what waits in a lane takes."""
+        return math.fsum(
+            tokens * kind.runner.pace.seconds / kind.runner.streams
+            for kind, tokens in self._lanes.waiting(lane).items()
+        )
 
     async def close(self) -> None:
         """Take nothing more, and return when all that was taken is answered."""

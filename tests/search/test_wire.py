@@ -95,6 +95,12 @@ def test_an_answer_says_nothing_that_was_not_asked_for(found: Results) -> None:
         assert set(hit) >= {"rank", "highlights", "sentences", "chunks", "others"}
 
 
+def test_the_server_takes_whatever_a_request_can_say() -> None:
+    from beige.serve.routes.search import SearchRequest
+
+    assert {one.name for one in fields(Request)} == set(SearchRequest.model_fields) - {"whole", "reranker"}
+
+
 def test_a_body_says_what_differs_and_the_server_makes_the_same_request_of_it() -> None:
     assert as_body(Request("q")) == {"query": "q"}
     where = Not(Condition("type", "=", ("pdf", "md")))

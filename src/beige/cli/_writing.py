@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING
 
 import typer
@@ -16,67 +17,58 @@ if TYPE_CHECKING:
     from beige.search import AnyIndex, Index
 
 
-def open_index(
-    place: "Place",
-    model: str | None,
-    legs: str | None,
-    precision: str,
-    language: str | None,
-    *,
-    dimensions: int | None = None,
-    untrained: bool = False,
-    rebuild: bool = False,
-) -> AbstractContextManager["Index"]:
-    """An index to add to, made where there is none; with `rebuild` an empty one that takes the old one's place."""
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """What a person chooses of how an index is made, each by the option of its name."""
+
+    model: str | None = None
+    legs: str | None = None
+    precision: str = Precision.default
+    language: str | None = None
+    dimensions: int | None = None
+    untrained: bool = False
+    rebuild: bool = False
+    storage: str | None = None
+
+    @property
+    def options(self) -> list[str]:
+        """Those that were given."""
+        return [f"--{one.name}" for one in fields(self) if getattr(self, one.name) != one.default]
+
+
+def open_held(place: "Place", chosen: Chosen) -> AbstractContextManager["Index"]:
+    """An index to add to, made where there is none; to rebuild, an empty one that takes the old one's place."""
     from beige.embedder import DEFAULT_MODEL, Embedder
     from beige.index.plan import models_of
     from beige.search import Index
 
-    asked = None if legs is None else names(legs)
-    models = models_of(model, asked, place.manifest(), DEFAULT_MODEL)
-    embedders = [Embedder(name, precision=precision) for name in models]
-    return (Index.anew if rebuild else Index.open)(
-        place, embedders, legs=asked, dimensions=dimensions, untrained=untrained, language=language
+    legs = None if chosen.legs is None else names(chosen.legs)
+    models = models_of(chosen.model, legs, place.manifest(), DEFAULT_MODEL)
+    embedders = [Embedder(name, precision=chosen.precision) for name in models]
+    return (Index.anew if chosen.rebuild else Index.open)(
+        place,
+        embedders,
+        legs=legs,
+        dimensions=chosen.dimensions,
+        untrained=chosen.untrained,
+        language=chosen.language,
     )
 
 
 @contextmanager
-def open_any(
-    place: "Place",
-    model: str | None,
-    legs: str | None,
-    precision: str,
-    language: str | None,
-    *,
-    dimensions: int | None = None,
-    untrained: bool = False,
-    rebuild: bool = False,
-    storage: str | None = None,
-) -> "Iterator[AnyIndex]":
-    """An index to add to, as `open_index` gives it, or one behind a server, where none of this can be chosen."""
+def open_any(place: "Place", chosen: Chosen) -> "Iterator[AnyIndex]":
+    """An index to add to, as `open_held` gives it, or one behind a server, where none of this can be chosen."""
     from beige.index.place import Server
 
     if isinstance(place, Server):
         from beige.search.remote import RemoteIndex
 
-        options = {
-            "--model": model,
-            "--legs": legs,
-            "--precision": precision != Precision.default,
-            "--language": language,
-            "--dimensions": dimensions,
-            "--untrained": untrained,
-            "--rebuild": rebuild,
-            "--storage": storage,
-        }
-        with RemoteIndex.open(place, [name for name, value in options.items() if value]) as remote:
+        with RemoteIndex.open(place, chosen.options) as remote:
             yield remote
         return
-    with open_index(
-        place, model, legs, precision, language, dimensions=dimensions, untrained=untrained, rebuild=rebuild
-    ) as held:
-        if storage:
-            held.keep_as(storage)
+    with open_held(place, chosen) as held:
+        if chosen.storage:
+            held.keep_as(chosen.storage)
         yield held
 
 

@@ -8,7 +8,7 @@ from typing import Any, BinaryIO
 import typer
 
 from beige.cli._options import Json, Language, Legs, Model, Precision, Ttl, Where
-from beige.cli._writing import open_any, show
+from beige.cli._writing import Chosen, open_any, show
 
 
 def run(
@@ -52,7 +52,7 @@ def run(
             if source is None
             else [Text(source, decode(data.read()), title=title, fields=fields, media=media)]
         )
-        with open_any(place, model, legs, precision, language) as target:
+        with open_any(place, Chosen(model, legs, precision, language)) as target:
             report = target.add(given, ttl=ttl)
     show(report, place, as_json=as_json)
 

@@ -7,7 +7,7 @@ import typer
 
 from beige.cli._options import Json, Language, Legs, Model, Precision, Ttl, Verbose, Where
 from beige.cli._terminal import progress
-from beige.cli._writing import open_any, show
+from beige.cli._writing import Chosen, open_any, show
 
 if TYPE_CHECKING:
     from beige.index.report import Change
@@ -54,18 +54,8 @@ def run(
     place = place_of(index)
     found = find(paths, place.folder)  # a misspelt path is said before a model is loaded
     lease(ttl, 0)  # a time that is none too
-    opened = open_any(
-        place,
-        model,
-        legs,
-        precision,
-        language,
-        dimensions=dimensions,
-        untrained=untrained,
-        rebuild=rebuild,
-        storage=storage,
-    )
-    with opened as target, progress("documents") as bar:
+    chosen = Chosen(model, legs, precision, language, dimensions, untrained, rebuild, storage)
+    with open_any(place, chosen) as target, progress("documents") as bar:
         task = bar.add_task("indexing", total=None)
         if not bar.disable:  # how much there is to do is counted while it is done
             threading.Thread(target=lambda: bar.update(task, total=sum(1 for _ in found)), daemon=True).start()

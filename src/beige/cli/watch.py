@@ -7,7 +7,7 @@ import typer
 
 from beige.cli._options import Json, Language, Model, Precision, Ttl, Where
 from beige.cli._terminal import emit
-from beige.cli._writing import open_index
+from beige.cli._writing import Chosen, open_held
 
 if TYPE_CHECKING:
     from beige.index.report import Change, Report
@@ -35,7 +35,7 @@ def run(
     place = place_of(index)
     find(paths, place.folder)  # a misspelt path is said before the model is loaded
     lease(ttl, 0)
-    with open_index(place, model, None, precision, language) as target:
+    with open_held(place, Chosen(model, None, precision, language)) as target:
 
         def tell(change: "Change") -> None:
             if change.kind == "unchanged":

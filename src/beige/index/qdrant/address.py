@@ -1,9 +1,11 @@
 """Where a collection is: `qdrant+http://host:6333/name`, `qdrant+https://…`, with shards and replicas for a new one."""
 
 from dataclasses import dataclass
-from urllib.parse import parse_qs, quote, unquote, urlsplit
+from urllib.parse import parse_qs, quote, unquote
 
+from beige.environment import QDRANT_KEY
 from beige.errors import UsageError
+from beige.index.url import host_of, split
 
 SCHEMES = {"qdrant+http": "http", "qdrant+https": "https"}
 """What such an address begins with, and what is spoken then."""
@@ -44,22 +46,15 @@ def parse(text: str) -> Address:
     Raises:
         UsageError: it is malformed, or carries a key: keys do not belong where histories and logs keep them.
     """
-    try:
-        parts = urlsplit(text)
-        port = parts.port
-    except ValueError as error:
-        raise UsageError(f"{text!r} is no address of a collection ({error}): write {FORM}") from error
+    parts = split(text, "collection", FORM, QDRANT_KEY)
     name = parts.path.strip("/")
-    if parts.scheme not in SCHEMES or not parts.hostname or not name or "/" in name:
+    if parts.scheme not in SCHEMES or not name or "/" in name:
         raise UsageError(f"{text!r} is no address of a collection: write {FORM}")
-    if parts.username is not None or parts.password is not None:
-        raise UsageError(f"an address holds no key: put the key for {parts.hostname} into BEIGE_QDRANT_API_KEY")
     options = parse_qs(parts.query, keep_blank_values=True)
     if unknown := sorted(set(options) - set(_NUMBERS)):
         raise UsageError(f"an address has no option {unknown[0]!r}; it has {' and '.join(_NUMBERS)}")
-    host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
     numbers = {name: _number(name, values[-1]) for name, values in options.items()}
-    return Address(f"{SCHEMES[parts.scheme]}://{host}:{port or 6333}", unquote(name), **numbers)
+    return Address(f"{SCHEMES[parts.scheme]}://{host_of(parts)}:{parts.port or 6333}", unquote(name), **numbers)
 
 
 def _number(name: str, text: str) -> int:

@@ -1,9 +1,10 @@
 """Where a server is: `http://host:8000`, `https://…`, with a path where it stands behind another server."""
 
 from dataclasses import dataclass
-from urllib.parse import urlsplit
 
+from beige.environment import SERVER_KEY
 from beige.errors import UsageError
+from beige.index.url import host_of, split
 
 FORM = "http://HOST:8000 or https://HOST"
 
@@ -38,15 +39,8 @@ def parse(text: str) -> Address:
     Raises:
         UsageError: it is malformed, or carries a key: keys do not belong where histories and logs keep them.
     """
-    try:
-        parts = urlsplit(text)
-        port = parts.port
-    except ValueError as error:
-        raise UsageError(f"{text!r} is no address of a server ({error}): write {FORM}") from error
-    if not parts.hostname or parts.query or parts.fragment or any(letter.isspace() for letter in text):
+    parts = split(text, "server", FORM, SERVER_KEY)
+    if parts.query or parts.fragment:
         raise UsageError(f"{text!r} is no address of a server: write {FORM}")
-    if parts.username is not None or parts.password is not None:
-        raise UsageError(f"an address holds no key: put the key for {parts.hostname} into BEIGE_API_KEY")
-    host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
-    where = host if port is None else f"{host}:{port}"
-    return Address(f"{parts.scheme}://{where}{parts.path.rstrip('/')}", parts.hostname)
+    where = host_of(parts) if parts.port is None else f"{host_of(parts)}:{parts.port}"
+    return Address(f"{parts.scheme}://{where}{parts.path.rstrip('/')}", parts.hostname or "")

@@ -1,5 +1,6 @@
 """Fixtures that every room's tests share."""
 
+import logging
 import os
 import signal
 import subprocess
@@ -138,6 +139,16 @@ def bge_small() -> Path:
 def published_model(request: pytest.FixtureRequest) -> Path:
     """Every real embedder that can be had without the Hub, one after the other; the folder has the card's name."""
     return published(request.param)
+
+
+@pytest.fixture(autouse=True)
+def loggers() -> Iterator[None]:
+    """What `beige serve` sets up ends with its test: it logs to a stream that is closed then."""
+    known = [logging.getLogger(name) for name in ("beige", "uvicorn")]
+    before = [(each.handlers, each.level, each.propagate) for each in known]
+    yield
+    for each, (each.handlers, level, each.propagate) in zip(known, before, strict=True):
+        each.setLevel(level)
 
 
 @pytest.fixture(autouse=True)

@@ -33,6 +33,12 @@ def children(pid: int) -> list[int]:
     return [int(child) for task in tasks for child in task.read_text().split()]
 
 
+def begun(pid: int) -> bool:
+    """Whether a child runs its own program; if it is stopped before, this process, which waits for that, is too."""
+    mine, its = (Path(f"/proc/{each}/cmdline").read_bytes() for each in ("self", pid))
+    return mine != its
+
+
 def wait_until(condition: Callable[[], bool]) -> None:
     deadline = time.monotonic() + 60
     while not condition():
@@ -108,7 +114,7 @@ def test_a_parser_that_waits_for_ever_is_ended_too(tokenizer: Path, slow: Path) 
     with Reader(tokenizer, workers=1, seconds=0.2) as reader:
         thread = threading.Thread(target=lambda: results.extend(reader.read([found(slow)])))
         thread.start()
-        wait_until(lambda: bool(children(os.getpid())))
+        wait_until(lambda: any(map(begun, children(os.getpid()))))
         os.kill(children(os.getpid())[0], signal.SIGSTOP)
         thread.join()
     assert results == [Failure("slow.docx", "it takes more than 1 s to read")]

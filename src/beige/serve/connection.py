@@ -14,6 +14,9 @@ else:
 HEAD_SECONDS = 20.0
 """How long a client may take from connecting, or from a head's first byte, to the head's end."""
 
+HEAD_BYTES = 1 << 16
+"""How long a head may be; httptools by itself takes one without an end."""
+
 TAKE_SECONDS = 30.0
 """In so much time a client must take `TAKE_BYTES` of an answer, or what is left of it."""
 
@@ -41,6 +44,7 @@ class Connection(_Protocol):
         self._most = most
         self._head: asyncio.TimerHandle | None = None
         self._taking: asyncio.TimerHandle | None = None
+        self._begun = 0  # bytes of a head without its end
         self._left = 0  # bytes of an answer that wait to be taken
         self._quiet = 0.0  # since when it says nothing
 
@@ -58,7 +62,13 @@ class Connection(_Protocol):
 
     def data_received(self, data: bytes) -> None:
         """See `asyncio.Protocol`."""
+        self._begun += len(data) if self._heading() else 0
         super().data_received(data)
+        if not self._heading():
+            self._begun = 0
+        elif self._begun > HEAD_BYTES:
+            self.transport.abort()
+            return
         self._quiet = self.loop.time()
         self._watch()
 
@@ -111,6 +121,11 @@ class Connection(_Protocol):
         if self._taking is not None:
             self._taking.cancel()
             self._taking = None
+
+    def _heading(self) -> bool:
+        """Whether what comes is a head; not where a request was answered before its body had come."""
+        cycle: Any = self.cycle
+        return cycle is None or (cycle.response_complete and not cycle.more_body)
 
     def _asked(self) -> bool:
         """Whether a request's head came and its answer is not complete."""

@@ -249,7 +249,7 @@ import os, signal, sys
 from pathlib import Path
 sys.path.insert(0, {root!r})
 from beige.index import Index, generations, migration
-from beige.index.database import Writing
+from beige.index.writing import Writing
 from beige.models.checkpoint import open_checkpoint
 from tests.index.test_migration import Other
 from tests.standin import StandIn

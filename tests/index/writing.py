@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 
 from beige.index.cache_file import CacheWriter
-from beige.index.database import Writing
 from beige.index.sqlite_store import SqliteStore
 from beige.index.store import Store
+from beige.index.writing import Writing
 from tests.index.samples import PlainStore, entry
 
 EXACT_ROWS, TAIL_ROWS = 30, 12

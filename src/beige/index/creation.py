@@ -6,9 +6,9 @@ from beige.analyser import Analyser
 from beige.index import schema
 from beige.index.cache_file import sync_folder
 from beige.index.connection import PAGE, connect
-from beige.index.database import Writing
 from beige.index.manifest import Manifest
 from beige.index.plan import Plan
+from beige.index.writing import Writing
 
 
 def create(database: Path, manifest: Manifest) -> None:

@@ -10,10 +10,11 @@ from typing import Any
 from beige.index.cache_file import DamagedCacheError, unfinished
 from beige.index.compaction import Compaction
 from beige.index.connection import Pool, explained
-from beige.index.database import Change, Reading, Writing
+from beige.index.database import Change, Reading
 from beige.index.leg_cache import Encodes, LegCache
 from beige.index.manifest import Manifest
 from beige.index.store import Entry, check_legs
+from beige.index.writing import Writing
 
 
 class Writer:

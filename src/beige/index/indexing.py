@@ -1,15 +1,12 @@
 """Bringing an index up to date with files, and with texts that have names."""
 
 import time
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
-from itertools import chain
 from pathlib import Path
 
-from beige.documents.chunk import Failure
-from beige.documents.text import Text
-from beige.documents.upload import Upload
+from beige.index.given import Given, Item
 from beige.index.lease import lease
 from beige.index.origins import FromPaths, FromTexts, FromUploads, Origin, Terms
 from beige.index.pipeline import Pipeline
@@ -33,20 +30,16 @@ class Indexing:
     ttl: str | float | timedelta | None
     tell: Callable[[Change], None]
 
-    def add(self, what: Sequence[str | Path | Text | Upload | Iterable[Text | Failure]]) -> Report:
+    def add(self, what: Sequence[Item]) -> Report:
         """Store files and texts, and remove the files that are gone; see `Index.add`."""
-        paths = [item for item in what if isinstance(item, str | Path)]
-        uploads = [item for item in what if isinstance(item, Upload)]
-        texts = chain.from_iterable(
-            [item] if isinstance(item, Text) else item for item in what if not isinstance(item, str | Path | Upload)
-        )
+        given = Given.of(what)
 
         def origins(store: Store, terms: Terms) -> Iterator[Origin]:
-            if paths:
-                yield FromPaths(paths, self.index.home.folder, store, self.index.base, terms)
-            if uploads:
-                yield FromUploads(uploads, store, terms)
-            yield FromTexts(texts, store, terms)
+            if given.paths:
+                yield FromPaths(given.paths, self.index.home.folder, store, self.index.base, terms)
+            if given.uploads:
+                yield FromUploads(given.uploads, store, terms)
+            yield FromTexts(given.texts, store, terms)
 
         return self._run(origins)
 

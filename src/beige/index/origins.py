@@ -13,8 +13,8 @@ from beige.documents.splitter import Splitter
 from beige.documents.text import Text
 from beige.documents.upload import Upload
 from beige.documents.walk import Found, Within, find
-from beige.errors import InputError
 from beige.index.files import Files, Step, step
+from beige.index.given import text_of
 from beige.index.lease import Lease
 from beige.index.report import Change
 from beige.index.store import Store, Stored
@@ -112,14 +112,13 @@ class FromTexts:
     def steps(self, tell: Tell) -> Iterator[Step]:
         """A step for each text that is new or has changed."""
         recipe: Recipe | None = None
-        for text in self._texts:
+        for item in self._texts:
             if self._closed:
                 return
-            if isinstance(text, Failure):
-                yield None, Change("failed", text.source, reason=text.reason)
+            if isinstance(item, Failure):
+                yield None, Change("failed", item.source, reason=item.reason)
                 continue
-            if not isinstance(text, Text):
-                raise InputError(f"only paths and texts can be added, not {type(text).__name__}: make a beige.Text")
+            text = text_of(item)
             recipe = recipe or Recipe(Splitter(self._terms.tokenizer, self._terms.chunk_tokens))
             stored = self._store.stored([text.source]).get(text.source)
             document = document_of(text, recipe, self._terms.now)

@@ -3,7 +3,6 @@
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import timedelta
-from itertools import chain
 from pathlib import Path
 from typing import Any, NoReturn
 from urllib.parse import quote
@@ -15,6 +14,7 @@ from beige.documents.upload import Upload
 from beige.errors import UsageError
 from beige.index.expression import write
 from beige.index.filter import Filter
+from beige.index.given import Given
 from beige.index.place import Server
 from beige.index.report import Change, Report, silent
 from beige.index.server.connection import Connection, MissingError
@@ -91,11 +91,11 @@ class RemoteIndex(AnyIndex):
     ) -> Report:
         """See `AnyIndex.add`."""
         sending = Sending(self._connection, spelled(ttl), tell or silent)
-        if paths := [item for item in what if isinstance(item, str | Path)]:
-            bring(sending, paths, os.getcwd())  # noqa: PTH109  # names are strings here
-        sending.uploads(item for item in what if isinstance(item, Upload))
-        texts = (item for item in what if not isinstance(item, str | Path | Upload))
-        sending.texts(chain.from_iterable([item] if isinstance(item, Text) else item for item in texts))
+        given = Given.of(what)
+        if given.paths:
+            bring(sending, given.paths, os.getcwd())  # noqa: PTH109  # names are strings here
+        sending.uploads(given.uploads)
+        sending.texts(given.texts)
         return sending.end()
 
     def delete(

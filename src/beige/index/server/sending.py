@@ -14,6 +14,7 @@ from beige.documents.records import plain
 from beige.documents.text import Text
 from beige.documents.upload import Upload
 from beige.errors import InputError, UsageError
+from beige.index.given import text_of
 from beige.index.lease import lease
 from beige.index.report import Change, Report
 from beige.index.server.connection import Connection
@@ -158,10 +159,8 @@ class Sending:
         for text in texts:
             if isinstance(text, Failure):
                 self.fail(text.source, text.reason)
-            elif isinstance(text, Text):
-                yield text
             else:
-                raise InputError(f"only paths and texts can be added, not {type(text).__name__}: make a beige.Text")
+                yield text_of(text)
 
     def _begin(self, said: Any, names: Sequence[str]) -> None:
         with self.connection.understood():

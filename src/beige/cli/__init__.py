@@ -7,6 +7,7 @@ its top, so that `beige --help` is quick; what does the work is imported inside 
 import importlib
 import os
 import sys
+from typing import NoReturn
 
 import typer
 
@@ -91,9 +92,18 @@ def main() -> None:
         print(f"beige: {error}", file=sys.stderr)
         sys.exit(2)
     except KeyboardInterrupt:
-        print("beige: interrupted", file=sys.stderr)
-        sys.exit(130)
+        _interrupted()
     except BrokenPipeError:
         # The reader of our output (head, less) went away: not an error, and nothing more can be said to it.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(141)
+    except Exception as error:
+        # A library in C that is interrupted, mostly while it is imported, makes an error of its own of it.
+        if not isinstance(error.__cause__, KeyboardInterrupt):
+            raise
+        _interrupted()
+
+
+def _interrupted() -> NoReturn:
+    print("beige: interrupted", file=sys.stderr)
+    sys.exit(130)

@@ -71,6 +71,10 @@ class Bench:
             await asyncio.sleep(0.002)
         pytest.fail("it did not come to be")
 
+    async def waits(self, lane: str, number: int) -> None:
+        """Until so many tokens are read and wait in a lane."""
+        await self.until(lambda: sum(self.scheduler._lanes.waiting(lane).values()) == number)
+
     async def busy(self, streams: int = 2, lane: str = "query") -> list["asyncio.Task"]:
         """Fill the streams with batches that do not end."""
         self.runner.gate.clear()
@@ -96,7 +100,7 @@ def test_requests_share_batches():
         bench = Bench(streams=1)
         held = await bench.busy(1)
         tasks = [bench.start(number) for number in range(8)]
-        await bench.until(lambda: bench.scheduler.tokens("query") == 80)
+        await bench.waits("query", 80)
         bench.runner.gate.set()
         assert await asyncio.gather(*tasks) == [[2 * number] for number in range(8)]
         assert len(bench.runner.batches) == 2
@@ -121,7 +125,7 @@ def test_what_the_queue_cannot_hold_now_is_told_when_to_come_again():
         bench.runner.pace.add(1000, 500.0)  # half a second a token, on each of two streams
         held = await bench.busy()
         waiting = [bench.start(1, timeout=1000) for _ in range(9)]
-        await bench.until(lambda: bench.scheduler.tokens("query") == 90)
+        await bench.waits("query", 90)
         with pytest.raises(Refusal) as refused:
             await bench.run(1, 2, timeout=1000)
         assert refused.value.reason == "overloaded"
@@ -141,7 +145,7 @@ def test_what_would_come_too_late_is_refused_at_once():
         bench.runner.pace.add(1000, 500.0)
         held = await bench.busy()
         waiting = bench.start(*range(20), timeout=1000)  # 200 tokens: 50 seconds
-        await bench.until(lambda: bench.scheduler.tokens("query") == 200)
+        await bench.waits("query", 200)
         with pytest.raises(Refusal) as refused:
             await bench.run(1, timeout=20)
         assert refused.value.reason == "overloaded"
@@ -158,10 +162,10 @@ def test_ingestion_is_told_the_time_of_its_share_while_queries_come():
         bench.runner.pace.add(1000, 10.0)  # 200 tokens a second on both streams
         held = await bench.busy()
         slow = bench.start(*range(100), lane="ingestion", timeout=1000)
-        await bench.until(lambda: bench.scheduler.tokens("ingestion") == 1000)
+        await bench.waits("ingestion", 1000)
         assert bench.scheduler.wait("ingestion") == pytest.approx(5)
         query = bench.start(*range(10), timeout=1000)
-        await bench.until(lambda: bench.scheduler.tokens("query") == 100)
+        await bench.waits("query", 100)
         assert bench.scheduler.wait("query") == pytest.approx(0.5)
         assert bench.scheduler.wait("ingestion") == pytest.approx(25)
         bench.runner.gate.set()
@@ -188,7 +192,7 @@ def test_expired_work_is_not_computed():
         assert refused.value.status == 503
         assert bench.scheduler.tokens("query") == 0
         late = bench.start(2, timeout=5)
-        await bench.until(lambda: bench.scheduler.tokens("query") == 10)
+        await bench.waits("query", 10)
         bench.now += 6  # its time is over, though no timer has said so yet
         bench.runner.gate.set()
         await asyncio.gather(*held)
@@ -205,7 +209,7 @@ def test_cancelled_work_is_not_computed():
         bench = Bench()
         held = await bench.busy()
         task = bench.start(1, 2, 3)
-        await bench.until(lambda: bench.scheduler.tokens("query") == 30)
+        await bench.waits("query", 30)
         task.cancel()
         await bench.until(task.done)
         assert bench.scheduler.tokens("query") == 0
@@ -221,7 +225,7 @@ def test_what_is_not_finite_fails_its_own_request_alone():
         bench = Bench(streams=1)
         held = await bench.busy(1)
         tasks = [bench.start(1), bench.start(2, -1, 3), bench.start(4)]
-        await bench.until(lambda: bench.scheduler.tokens("query") == 50)
+        await bench.waits("query", 50)
         bench.runner.gate.set()
         found = await asyncio.gather(*tasks, return_exceptions=True)
         assert (found[0], found[2]) == ([2], [8])
@@ -252,7 +256,7 @@ def test_ingestion_leaves_a_stream_free_while_queries_come():
         await bench.run(1)
         bench.runner.gate.clear()
         task = bench.start(*range(10), lane="ingestion")
-        await bench.until(lambda: bench.scheduler.tokens("ingestion") == 90)
+        await bench.waits("ingestion", 90)
         query = bench.start(5)
         await bench.until(lambda: len(bench.runner.batches) == 3)  # the first query, a batch of each lane
         assert bench.scheduler.tokens("ingestion") == 90
@@ -267,7 +271,7 @@ def test_ingestion_has_all_streams_when_no_query_came_lately():
         bench = Bench(budget=10, queue_tokens=10_000)
         bench.runner.gate.clear()
         task = bench.start(*range(10), lane="ingestion")
-        await bench.until(lambda: bench.scheduler.tokens("ingestion") == 80)
+        await bench.waits("ingestion", 80)
         bench.runner.gate.set()
         await task
 
@@ -289,7 +293,7 @@ def test_closing_finishes_what_was_taken_and_takes_no_more():
         bench = Bench()
         held = await bench.busy()
         task = bench.start(1, 2)
-        await bench.until(lambda: bench.scheduler.tokens("query") == 20)
+        await bench.waits("query", 20)
         closing = asyncio.ensure_future(bench.scheduler.close())
         await asyncio.sleep(0.01)
         assert not closing.done()

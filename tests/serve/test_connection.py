@@ -1,9 +1,11 @@
 """Clients that hold on to connections."""
 
+import gc
 import json
 import resource
 import socket
 import time
+import weakref
 
 import httpx2
 import pytest
@@ -96,3 +98,20 @@ def test_as_many_connections_as_there_may_be_files(monkeypatch, soft, hard, said
 
 def _open(server):
     return list(server.server_state.connections)
+
+
+def test_a_connection_that_is_lost_holds_no_request(serve, folders, tmp_path):
+    with serve(models=(str(folders["bert"]),), keys=tmp_path / "k") as server:
+        body = json.dumps(ASK).encode()
+        gc.disable()
+        try:
+            with connect(server.url) as client:
+                client.sendall(head(len(body)) + body)
+                assert status_of(client.recv(1 << 16)) == 200
+                (asked,) = [weakref.ref(one.cycle) for one in _open(server)]
+            until = time.monotonic() + 20
+            while asked() is not None:
+                assert time.monotonic() < until
+                time.sleep(0.02)
+        finally:
+            gc.enable()

@@ -51,6 +51,7 @@ def run(
     try:
         from beige.serve.library import models_of
         from beige.serve.log import LEVELS, set_up
+        from beige.serve.memory import bound_heaps, settle
         from beige.serve.server import Server
     except ModuleNotFoundError as error:
         if error.name is None or error.name.partition(".")[0] == "beige":
@@ -94,5 +95,6 @@ def run(
             err().print(f"[bold]{url}[/bold] serves {', '.join(names)}", soft_wrap=True)
 
     set_up(log_level)
-    server = Server(settings, listening)
+    bound_heaps()
+    server = Server(settings, listening, settle)
     server.serve_forever()

@@ -87,6 +87,7 @@ class Connection(_Protocol):
         self._end_watch()
         super().connection_lost(exc)  # which closes what is closed
         self._end_taking()
+        cast("Any", self).cycle = None  # they hold each other, and with them the request, until the collector comes by
 
     def expect_taken(self) -> None:
         """See to it that the client takes what was written."""

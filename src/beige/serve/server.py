@@ -32,12 +32,18 @@ class Server(uvicorn.Server):
     Args:
         settings: see there.
         on_listening: told the address once connections are taken.
+        on_ready: told that models are loaded and the index is open.
 
     Raises:
         BeigeError: a model is not found, or the address is open to a network and there is no key.
     """
 
-    def __init__(self, settings: Settings, on_listening: Callable[[str], None] = lambda url: None) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        on_listening: Callable[[str], None] = lambda url: None,
+        on_ready: Callable[[], None] = lambda: None,
+    ) -> None:
         ring = KeyRing(settings.keys)
         settings.check_exposure(ring.keys)
         self.service = Service(settings, Models(settings, also=models_of(settings.index)), Metrics())
@@ -45,6 +51,7 @@ class Server(uvicorn.Server):
         self.library = Library(self.service, settings.index) if settings.index is not None and can_fill else None
         self._settings = settings
         self._on_listening = on_listening
+        self._on_ready = on_ready
         self._error: BeigeError | None = None
         self._warming: asyncio.Task[None] | None = None
         self._ended = asyncio.Event()
@@ -134,4 +141,5 @@ class Server(uvicorn.Server):
             self._error = error
             self.should_exit = True
         else:
+            self._on_ready()
             _log.info("ready", extra={"facts": {"models": [model.name for model in self.service.models.fitting()]}})

@@ -20,6 +20,7 @@ from concurrent.futures import ProcessPoolExecutor
 from contextlib import closing, contextmanager
 from itertools import pairwise
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, get_args
 
 import numpy as np
@@ -29,6 +30,7 @@ from beige.index import Index
 from beige.index.manifest import Storage
 from beige.index.sqlite_store import CACHE, DATABASE, SqliteStore
 from beige.index.store import Entry, Store
+from beige.models.catalogue import find_card
 from beige.search import Searcher
 from beige.values import Embedding, Floats, Output
 from bench.machine import circumstances
@@ -212,6 +214,7 @@ class Given:
     """An embedder of queries whose vectors are known."""
 
     fingerprint = FINGERPRINT
+    checkpoint = SimpleNamespace(card=find_card("bge-small-en-v1.5"))
 
     def __init__(self, texts: Sequence[str], vectors: Floats) -> None:
         self._vectors = dict(zip(texts, vectors, strict=True))

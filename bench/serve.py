@@ -10,7 +10,7 @@ import threading
 import time
 import urllib.request
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,7 @@ from beige.embedder import Embedder
 from beige.evaluate.data import read_retrieval
 from beige.models.pull import pull
 from bench.clients import crowd, load
-from bench.environments import PeerError, packages
+from bench.environments import PeerError, packages, python_of
 from bench.footprint import resident
 from bench.machine import circumstances
 from bench.report import FOLDER, Target, described, judged, table, targets, write
@@ -315,6 +315,8 @@ def main() -> None:
     ordered = workloads(read_retrieval(options.data / "retrieval" / "scifact"), 0.125 if options.quick else 1.0)
     texts = {name: random.Random(0).sample(some, len(some)) for name, some in ordered.items()}
     seconds, overloaded = (1.0, 10.0) if options.quick else (SECONDS, options.overload)
+    with suppress(PeerError):  # told of when it is measured
+        python_of("infinity")  # installed before the machine is to be left alone
     found = measure(model, texts, seconds, overloaded, say)
     figures = aims(found, "bf16" in around["machine"]["capabilities"])
     page = render(around, found, figures)

@@ -61,7 +61,8 @@ def infinity(model: Path) -> Iterator[Server]:
     """
     base = f"http://127.0.0.1:{_PORTS[INFINITY]}"
     options = ["--model-id", str(model), "--port", str(_PORTS[INFINITY]), "--device", "cpu"]
-    command = [str(python_of("infinity").with_name("infinity_emb")), "v2", *options]
+    python = python_of("infinity")  # named, since a script's first line names where its environment was made
+    command = [str(python), str(python.with_name("infinity_emb")), "v2", *options]
     with started(command, f"{base}/health") as process:
         listed = json.loads(get(f"{base}/models"))
         yield Server(base, "/embeddings", listed["data"][0]["id"], process.pid)

@@ -196,9 +196,6 @@ class Soak:
             Searcher(index) as searcher,
         ):
             counts = http.get("/v1/index").raise_for_status().json()
-            with index.place.open(write=True) as store:  # of the first documents, as they came: no other has these
-                store.update_manifest(average_length=counts["manifest"]["average_length"])
-            index.store.reload_manifest()
             index.add(Text(name, text) for name, text in sorted(texts.items()))
             for way, near in NEAR.items():
                 options: dict[str, Any] = {} if way == "hybrid" else {"legs": [way]}
@@ -332,7 +329,7 @@ def render(around: Mapping[str, Any], soak: Soak, figures: Sequence[Target], min
             "half-open connections, bodies of 100 MB, nonsense. The server is killed (kill -9) and started again; each "
             f"time all documents are read and searched for ({soak.checked:,} in sum), and some that were deleted or "
             f"replaced. At the end {QUERIES} queries in {len(NEAR)} ways are answered as by a fresh index of the same "
-            "documents and average length, but for passages whose scores are nearly equal.",
+            "documents, but for passages whose scores are nearly equal.",
             "## Targets",
             targets(figures),
             "## Lives",

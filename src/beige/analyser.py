@@ -26,6 +26,13 @@ from beige.values import Floats, Sparse
 VERSION = 1
 """Changes with every change of what tokens a text gives; an index made by another version must be rebuilt."""
 
+AVERAGE_LENGTH = 128.0
+"""Tokens of an average text, as BM25 is told: one number for every index, whatever texts it holds.
+
+The mean of the texts that are there would make a text's weights depend on what came before it, so that an index filled
+bit by bit would not equal one that is made at once. Nor does the mean rank better (docs/decisions/average-length.md).
+"""
+
 DEFAULT_LANGUAGE = "english"
 
 AUTO = "auto"

@@ -3,14 +3,13 @@ from collections import Counter
 
 import pytest
 
-from beige.analyser import Analyser
+from beige.analyser import AVERAGE_LENGTH, Analyser
 from beige.evaluate.words import Words
 
 
 def test_scores_are_bm25_of_the_analysers_words():
     documents = ["water and light", "light light stone", "", "the river of stone and water and stone"]
     bags = [Counter(word.token for word in Analyser().words(text)) for text in documents]
-    average = sum(bag.total() for bag in bags) / len(bags)
     words = Words(documents)
     for query in ("light", "stone water", "unknown", "light light"):
         for bag, score in zip(bags, words.scores(query), strict=True):
@@ -19,7 +18,7 @@ def test_scores_are_bm25_of_the_analysers_words():
                 holders = sum(word.token in other for other in bags)
                 idf = math.log(1 + (len(bags) - holders + 0.5) / (holders + 0.5))
                 count = bag[word.token]
-                expected += idf * count * 2.2 / (count + 1.2 * (0.25 + 0.75 * bag.total() / average))
+                expected += idf * count * 2.2 / (count + 1.2 * (0.25 + 0.75 * bag.total() / AVERAGE_LENGTH))
             assert score == pytest.approx(expected, rel=2**-10)  # weights are float16
 
 

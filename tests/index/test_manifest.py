@@ -3,6 +3,7 @@ from dataclasses import replace
 
 import pytest
 
+from beige.analyser import AVERAGE_LENGTH
 from beige.errors import StoreError
 from beige.index.manifest import Calibration, Encoder, Leg, Manifest
 from tests.index.samples import manifest
@@ -14,6 +15,11 @@ def test_a_manifest_survives_its_rows() -> None:
     assert Manifest.from_rows(given.to_rows()) == given
     fitted = (Calibration({"dense": 1.5, "bm25": 0.0}, -3.25, 900, 30), Calibration({"bm25": 9.0}, -4.0, 900, 30))
     assert Manifest.from_rows(given.changed(calibration=fitted).to_rows()).calibration == fitted
+
+
+def test_an_older_manifest_without_a_word_has_the_average_length_of_all() -> None:
+    rows = manifest().to_rows() | {"average_length": "null"}
+    assert Manifest.from_rows(rows).average_length == AVERAGE_LENGTH
 
 
 def test_a_manifest_from_before_calibrations_has_none() -> None:

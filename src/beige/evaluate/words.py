@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from beige.analyser import AUTO, Analyser
+from beige.analyser import AUTO, AVERAGE_LENGTH, Analyser
 from beige.index.codec import SparseRows
 from beige.index.postings import Postings, inverse_document_frequency
 from beige.language import detect
@@ -26,9 +26,9 @@ class Words:
         codes = [detect(text) if language == AUTO else "" for text in documents]
         present = tuple(sorted(set(codes) - {""}))
         self._analyser = Analyser(language, lambda: present)
-        lengths = [self._analyser.counts(text, code).total() for text, code in zip(documents, codes, strict=True)]
-        average = max(sum(lengths) / max(len(lengths), 1), 1.0)
-        vectors = [self._analyser.document(text, average, code) for text, code in zip(documents, codes, strict=True)]
+        vectors = [
+            self._analyser.document(text, AVERAGE_LENGTH, code) for text, code in zip(documents, codes, strict=True)
+        ]
         self._postings = Postings.of(
             SparseRows(
                 np.arange(len(documents), dtype=np.int64),

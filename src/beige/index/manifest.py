@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, field, fields, replace
 from datetime import UTC, datetime
 from typing import Any, Literal, get_args
 
+from beige.analyser import AVERAGE_LENGTH
 from beige.errors import StoreError
 from beige.values import Output
 
@@ -128,7 +129,7 @@ class Manifest:
         legs: in the order in which their tables were made.
         chunk_tokens: the most tokens of a chunk.
         analyser: language and version of what makes words of text.
-        average_length: mean weight-giving length of a document for BM25, fixed when the index is made.
+        average_length: tokens of an average text, for BM25; where an older Beige made the index, its first texts' mean.
         base: the folder that relative sources are relative to: seen from the index's folder where that lies beneath it,
             so that both can be moved together, else absolute.
         created: when, ISO 8601 in UTC.
@@ -140,7 +141,7 @@ class Manifest:
     legs: tuple[Leg, ...]
     chunk_tokens: int
     analyser: str
-    average_length: float | None = None
+    average_length: float = AVERAGE_LENGTH
     base: str = ".."
     created: str = field(default_factory=lambda: datetime.now(UTC).isoformat(timespec="seconds"))
     calibration: tuple[Calibration, ...] = ()
@@ -232,6 +233,8 @@ class Manifest:
         """
         try:
             values = {name: json.loads(text) for name, text in rows.items()}
+            if values.get("average_length", 0) is None:  # an older Beige's, without a word so far
+                del values["average_length"]
             values["encoders"] = tuple(Encoder(**encoder) for encoder in values["encoders"])
             values["legs"] = tuple(Leg(**leg) for leg in values["legs"])
             values["calibration"] = tuple(Calibration(**fitted) for fitted in values.get("calibration", ()))

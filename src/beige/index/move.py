@@ -59,7 +59,7 @@ def move(source: Place, target: Place, tell: Callable[[Change], None]) -> Report
                 new.delete([change.source for document, change in steps if not document])
                 for _, change in steps:
                     say(change)
-            new.update_manifest(average_length=made.average_length, calibration=made.calibration, choice=made.choice)
+            new.update_manifest(calibration=made.calibration, choice=made.choice)
             report.notices += new.notices
             if old.count() != new.count():
                 raise StoreError(f"the index {source} was written to meanwhile: move it again, which takes less time")
@@ -87,7 +87,7 @@ def _batches(steps: Iterator[Step]) -> Iterator[list[Step]]:
 def _entry(store: Store, document: Document, analyser: Analyser) -> Entry:
     """A document with its vectors; words, which depend on its language too, are those that it was indexed by."""
     keys: Sequence[str] = [chunk.key for chunk in document.chunks]
-    average = store.manifest.average_length or 1.0
+    average = store.manifest.average_length
     vectors = {}
     for leg in store.manifest.legs:
         if leg.encoder is None:

@@ -115,7 +115,6 @@ class Pipeline:
         while steps := self._read.take(window, PATIENCE):
             started = time.monotonic()
             ready, embedded = self._embed(steps)
-            self._settle(ready)
             self._embedded.give(ready, sum(map(_weight, ready)))
             if embedded:
                 pace = embedded / (time.monotonic() - started)  # characters a second
@@ -179,18 +178,6 @@ class Pipeline:
                 spent[key] = (tokens + embedding.tokens, cut or embedding.truncated)
         return sum(map(len, fresh.values()))
 
-    def _settle(self, ready: Sequence[_Ready]) -> None:
-        """Fix, from the first documents of an index, what its manifest says of all."""
-        if self._store.manifest.average_length is None:
-            lengths = [
-                self._analyser.counts(c.embedded_text, r.document.language).total()
-                for r in ready
-                if r.document
-                for c in r.document.chunks
-            ]
-            if any(lengths):
-                self._store.update_manifest(average_length=sum(lengths) / len(lengths))
-
     # Storing, in a thread of its own.
 
     def _store_all(self) -> None:
@@ -203,7 +190,7 @@ class Pipeline:
                 self._say(r.change)
 
     def _entry(self, document: Document, vectors: Mapping[str, Vectors]) -> Entry:
-        average = self._store.manifest.average_length or 1.0  # none: no text so far had a word
+        average = self._store.manifest.average_length
         words = tuple(
             self._analyser.document(chunk.embedded_text, average, document.language) for chunk in document.chunks
         )

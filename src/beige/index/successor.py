@@ -39,11 +39,7 @@ class Successor:
             raise UsageError(f"the index {index.place} is of {old.encoders[0].model} already: name another model")
         plan = Plan.succeeding(old, embedder, {one.model: index.encoders.of(one.model) for one in old.encoders[1:]})
         made = manifest_of(plan, language_of(old.analyser), old.base)
-        manifest = replace(
-            made.kept_as(old.storage),
-            chunk_tokens=min(old.chunk_tokens, made.chunk_tokens),
-            average_length=old.average_length if old.analyser == made.analyser else None,
-        )
+        manifest = replace(made.kept_as(old.storage), chunk_tokens=min(old.chunk_tokens, made.chunk_tokens))
         models = (encoder.model for encoder in plan.encoders)
         return cls(manifest, dict(zip(models, plan.embedders, strict=True)))
 

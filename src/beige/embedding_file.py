@@ -18,6 +18,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
+from typing import IO
 
 import numpy as np
 
@@ -27,6 +28,7 @@ from beige.values import Embedding, Embeddings, Floats, Output
 _LINES = "lines.jsonl"
 _VECTORS = "vectors.npy"
 _STATE = "state.json"
+_BESIDE = ".meta.jsonl"
 _ROW_GROUP = 16384
 _MULTI_ROW_GROUP = 256  # texts with a vector for each token are some hundred times as large
 
@@ -82,6 +84,25 @@ def check(path: Path, outputs: Sequence[Output] = ("dense",)) -> None:
     if path.is_dir() or not path.parent.is_dir():
         raise InputError(f"{path} cannot be written: it is a folder, or its folder does not exist")
     _FORMATS[path.suffix].prepare()
+
+
+def check_apart(path: Path, source: IO[bytes]) -> None:
+    """Whether an `EmbeddingFile` would take the place of what it is made of.
+
+    Args:
+        path: the file of embeddings.
+        source: the texts, open for reading.
+
+    Raises:
+        UsageError: it would.
+    """
+    try:
+        read = os.fstat(source.fileno())
+    except OSError:
+        return  # no file at all
+    for written in (path, path.with_suffix(_BESIDE)) if path.suffix == ".npy" else (path,):
+        if written.exists() and os.path.samestat(written.stat(), read):
+            raise UsageError(f"{written} holds the texts and would be replaced by their vectors: take another --output")
 
 
 class EmbeddingFile:
@@ -244,7 +265,7 @@ def _publish_jsonl(folder: Path, path: Path, _: tuple[Output, ...]) -> None:
 
 
 def _publish_npy(folder: Path, path: Path, _: tuple[Output, ...]) -> None:
-    (folder / _LINES).replace(path.with_suffix(".meta.jsonl"))
+    (folder / _LINES).replace(path.with_suffix(_BESIDE))
     (folder / _VECTORS).replace(path)
 
 

@@ -99,6 +99,26 @@ def test_options_reach_the_embedder(tiny_bert):
         embed(tiny_bert, "--role", "query", "--prompt", "web", stdin="light\n")
 
 
+def test_texts_are_not_replaced_by_their_vectors(tiny_bert, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    lines = '{"text": "light"}\n'
+    for name in ("x.jsonl", "x.meta.jsonl"):
+        Path(name).write_text(lines)
+    Path("link.jsonl").symlink_to("x.jsonl")
+    for source, output in (("x.jsonl", "./x.jsonl"), ("x.jsonl", "link.jsonl"), ("x.meta.jsonl", "x.npy")):
+        with pytest.raises(UsageError, match="holds the texts and would be replaced by their vectors"):
+            embed(tiny_bert, source, "--output", output)
+        assert Path(source).read_text() == lines
+    embed(tiny_bert, "x.jsonl", "--output", "x.meta.npy")
+    assert Path("x.jsonl").read_text() == lines
+
+
+def test_what_goes_before_queries_is_not_passed_over_for_documents(tiny_bert):
+    for option in ("--instruction", "--prompt"):
+        with pytest.raises(UsageError, match="goes before queries, and these are documents: add --role query"):
+            embed(tiny_bert, option, "query: ", stdin="light\n")
+
+
 @pytest.mark.parametrize(
     ("name", "data", "message"),
     [

@@ -124,6 +124,16 @@ def test_documents_are_removed_by_name(here: Path, embedder: StandIn, monkeypatc
     assert add(embedder, ".")["added"] == ["docs/a.md", "docs/b.md", "docs2/c.md"], "the files are still there"
 
 
+def test_what_is_no_name_and_what_is_no_text_is_refused(here: Path, embedder: StandIn) -> None:
+    give(embedder, Text("note", "the stone"))
+    with Index.open("../index", embedder) as index:
+        with pytest.raises(UsageError, match="by their names, which are texts, not list"):
+            index.delete(["note"])  # type: ignore[arg-type]
+        with pytest.raises(InputError, match="only paths and texts can be added, not int"):
+            index.add(3)  # type: ignore[arg-type]
+        assert index.count() == (1, 1)
+
+
 def test_deleting_needs_no_model(here: Path, embedder: StandIn, monkeypatch: pytest.MonkeyPatch) -> None:
     give(embedder, Text("note", "the stone"))
     monkeypatch.setattr("beige.embedder.Embedder", lambda *_: pytest.fail("the model was loaded"))

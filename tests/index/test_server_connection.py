@@ -143,6 +143,8 @@ def test_addresses() -> None:
         ("http://host:port", "is no address of a server"),
         ("http://host/?a=b", "is no address of a server"),
         ("http://host name", "is no address of a server"),
+        ("qdrant://host:6333/name", "is no address of an index: write qdrant[+]http://HOST:6333/NAME"),
+        ("ftp://host/folder", "is no address of an index"),
         ("http://me:secret@host:8000", "put the key for host into BEIGE_API_KEY"),
     ):
         with pytest.raises(UsageError, match=said):

@@ -205,11 +205,29 @@ def test_a_hit_without_the_querys_words_shows_its_nearest_sentence(
         ({"diversity": -0.1}, "diversity must be from 0 to 1"),
         ({"diversity": float("nan")}, "diversity must be from 0 to 1"),
         ({"limit": -1}, "from 1 to 1000"),
+        ({"limit": "3"}, "limit must be a whole number, not '3'"),
+        ({"limit": 3.0}, "limit must be a whole number, not '3.0'"),
+        ({"limit": None}, "limit must be a whole number"),
+        (
+            {"rerank": "bge-reranker-base"},
+            "rerank must be a whole number, not 'bge-reranker-base': a model is named by",
+        ),
+        ({"rerank_within": "300ms"}, "rerank_within must be a number, not '300ms'"),
+        ({"min_relevance": "0.5"}, "min_relevance must be a number"),
+        ({"legs": "bm25"}, "legs must be a list of names, not 'bm25'"),
+        ({"weights": "dense=1"}, "weights must be a mapping, not 'dense=1'"),
+        ({"query": None}, "query must be a text, not 'None'"),
     ],
 )
 def test_what_cannot_be_asked(index: Index, options: dict[str, object], said: str) -> None:
     with Searcher(index, reranker=Backwards()) as searcher, pytest.raises(UsageError, match=said):
-        searcher.search("stone", **options)
+        searcher.search(**{"query": "stone", **options})
+
+
+def test_numbers_of_numpy_are_numbers(index: Index) -> None:
+    with Searcher(index) as searcher:
+        options = {"limit": np.int64(2), "diversity": np.float32(0.5), "legs": ("dense",)}
+        assert len(searcher.search("stone", **options)) == 2
 
 
 def test_everything_at_once_on_an_empty_index(tmp_path: Path, embedder: StandIn) -> None:

@@ -111,14 +111,25 @@ def test_models_are_listed_and_known_by_other_names(client, folders):
         assert client.embeddings.create(model=name, input="a").model == "tiny-bert"
 
 
+def test_the_first_model_answers_where_none_is_named(post):
+    for path, body in (
+        ("/v1/embeddings", {"input": "a"}),
+        ("/v2/embed", {"texts": ["a"], "input_type": "search_document"}),
+        ("/v1/encode", {"input": ["a"]}),
+    ):
+        answers = [post(path, {**named, **body}).raise_for_status().json() for named in ({}, {"model": "tiny-bert"})]
+        assert answers[0].keys() == answers[1].keys()
+        assert answers[0].get("model") == answers[1].get("model")
+
+
 @pytest.mark.parametrize(
     ("body", "error", "said"),
     [
         ({"model": "nobody", "input": "a"}, openai.NotFoundError, "only tiny-bert, tiny-m3"),
         ({"model": "tiny-reranker", "input": "a"}, openai.NotFoundError, "no embedder 'tiny-reranker'"),
-        ({"model": "tiny-bert", "input": []}, openai.BadRequestError, "input"),
-        ({"model": "tiny-bert", "input": [1.5]}, openai.BadRequestError, "input"),
-        ({"model": "tiny-bert", "input": [[-1]]}, openai.BadRequestError, "input"),
+        ({"model": "tiny-bert", "input": []}, openai.BadRequestError, "input: it must be a text, a list of texts, or"),
+        ({"model": "tiny-bert", "input": [1.5]}, openai.BadRequestError, "or either as token ids, and not empty"),
+        ({"model": "tiny-bert", "input": [[-1]]}, openai.BadRequestError, "or either as token ids, and not empty"),
         (
             {"model": "tiny-bert", "input": "a", "extra_body": {"colour": 1}},
             openai.BadRequestError,

@@ -130,6 +130,7 @@ def test_the_servers_reranker_reads(remote, local, reranker):
     assert plain(as_whole(remote.run(request, "tiny-reranker"))) == near(expected)
     assert remote.search(QUERY, reranker="tiny-reranker")[0].reranked.rank == 1
     assert remote.search(QUERY)[0].reranked is None
+    assert remote.search(QUERY, rerank_within=60.0)[0].reranked.rank == 1, "who gives it time wants it to read"
     with pytest.raises(UsageError, match="no reranker 'other', only tiny-reranker"):
         remote.search(QUERY, reranker="other")
     with pytest.raises(UsageError, match="its own rerankers"):

@@ -44,7 +44,7 @@ def run(
     """
     from beige.cli._texts import JSON_SUFFIXES, open_input, read_texts
     from beige.embedder import Embedder
-    from beige.embedding_file import EmbeddingFile, check
+    from beige.embedding_file import EmbeddingFile, check, check_apart
     from beige.errors import UsageError
 
     wanted = tuple(cast("list[Output]", outputs.split(",")))
@@ -52,11 +52,15 @@ def run(
         check(output, wanted)
     if explain and (output is not None or "sparse" not in wanted):
         raise UsageError("--explain shows the tokens of the sparse output on stdout: add --outputs sparse, no --output")
+    if role == "document" and (instruction is not None or prompt is not None):
+        raise UsageError("an instruction or a prompt goes before queries, and these are documents: add --role query")
     if field is None and source.endswith(JSON_SUFFIXES):
         field = "text"
     started = time.perf_counter()
     counts = {"texts": 0, "tokens": 0, "truncated": 0}
     with open_input(source) as lines, progress("texts") as bar:
+        if output is not None:
+            check_apart(output, lines)
         embedder = Embedder(model, precision=precision, instruction=instruction, prompt=prompt, max_tokens=max_tokens)
         texts = read_texts(lines, "stdin" if source == "-" else source, field)
         task = bar.add_task("embedding", total=_count(Path(source)))

@@ -36,7 +36,9 @@ def run(
     rerank: str | None = typer.Option(
         None, metavar="MODEL", help="A reranker that reads the best candidates; none, where the index was tuned to one."
     ),
-    rerank_depth: int = typer.Option(50, metavar="N", help="How many it reads, from 1 to 1000."),
+    rerank_depth: int | None = typer.Option(
+        None, metavar="N", help="How many it reads, from 1 to 1000.  [default: as tuned, else 50]"
+    ),
     rerank_within: str | None = typer.Option(
         None, metavar="TIME", help="The time that it has: 300ms, 2s. What it did not read follows.  [default: no limit]"
     ),
@@ -68,9 +70,7 @@ def run(
     from beige.search.wire import as_answer
 
     query = query.encode("utf-8", "surrogateescape").decode("utf-8", "replace")  # an argument is any bytes
-    if rerank is None and rerank_within is not None:
-        raise UsageError("--rerank-within needs a reranker: add --rerank bge-reranker-v2-m3")
-    if rerank_depth < 1:
+    if rerank_depth is not None and rerank_depth < 1:
         raise UsageError(f"--rerank-depth must be 1 or more, not {rerank_depth}")
     request = Request(
         query,
@@ -81,7 +81,7 @@ def run(
         feedback=feedback,
         rescore=rescore,
         multi_within=None if multi_within is None else seconds("--multi-within", multi_within),
-        rerank=None if rerank is None else 0 if rerank == NO_RERANKER else rerank_depth,
+        rerank=0 if rerank == NO_RERANKER else rerank_depth,
         rerank_within=None if rerank_within is None else seconds("--rerank-within", rerank_within),
         diversity=diversity,
         join=join,

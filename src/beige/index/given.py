@@ -30,7 +30,14 @@ class Given:
 
     @classmethod
     def of(cls, what: Sequence[Item]) -> Self:
-        """Sort it."""
+        """Sort it.
+
+        Raises:
+            InputError: something can be neither.
+        """
+        for item in what:
+            if not isinstance(item, str | Path | Text | Upload | Iterable):
+                raise _neither(item)
         return cls(
             [item for item in what if isinstance(item, str | Path)],
             [item for item in what if isinstance(item, Upload)],
@@ -47,5 +54,9 @@ def text_of(item: object) -> Text:
         InputError: it is neither a path nor a text.
     """
     if not isinstance(item, Text):
-        raise InputError(f"only paths and texts can be added, not {type(item).__name__}: make a beige.Text")
+        raise _neither(item)
     return item
+
+
+def _neither(item: object) -> InputError:
+    return InputError(f"only paths and texts can be added, not {type(item).__name__}: make a beige.Text")

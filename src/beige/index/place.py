@@ -1,6 +1,7 @@
 """Where an index is: in a folder, in a collection of a Qdrant cluster, behind a Beige server; what each can do."""
 
 import os
+import re
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
@@ -10,7 +11,8 @@ from typing import NoReturn, Protocol, TypeAlias
 from beige.environment import default_index
 from beige.errors import StoreError, UsageError
 from beige.index.manifest import Manifest
-from beige.index.qdrant.address import Address, is_address, parse
+from beige.index.qdrant import address as qdrant_address
+from beige.index.qdrant.address import Address
 from beige.index.qdrant.collection import is_there
 from beige.index.qdrant.connection import connect
 from beige.index.qdrant.store import QdrantStore
@@ -315,18 +317,27 @@ Where: TypeAlias = str | Path | Place | None
 folder."""
 
 
+_ADDRESS = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]*://")
+"""The beginning of any address; a folder is not called so by somebody who means one."""
+
+
 def place_of(where: Where) -> Place:
     """The place that a person or a program names.
 
     Raises:
-        UsageError: an address that is malformed.
+        UsageError: an address that is malformed, or of what holds no index.
     """
     if where is None:
         where = default_index()
     if not isinstance(where, str | Path):
         return where
-    if is_address(where):
-        return Collection(parse(str(where)))
+    if qdrant_address.is_address(where):
+        return Collection(qdrant_address.parse(str(where)))
     if server_address.is_address(where):
         return Server(server_address.parse(str(where)))
+    if _ADDRESS.match(str(where)):
+        raise UsageError(
+            f"{str(where)!r} is no address of an index: write {qdrant_address.FORM} for a collection, "
+            f"{server_address.FORM} for a Beige server"
+        )
     return Folder(Path(where).expanduser())

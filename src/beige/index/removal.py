@@ -27,8 +27,9 @@ def remove(
         tell: called with each removal once it is durable, and with each name that means no document.
 
     Raises:
-        UsageError: an empty prefix, which would mean everything.
+        UsageError: an empty prefix, which would mean everything, or what is no name.
     """
+    check_names(names)
     if prefix and not all(names):
         raise UsageError("an empty prefix would remove every document: name the beginning of their sources")
     find = _beginning if prefix else _named
@@ -49,6 +50,17 @@ def remove(
         if not documents:
             say(Change("failed", name, reason="the index has no such document"))
     return report
+
+
+def check_names(names: Sequence[object]) -> None:
+    """Refuse what cannot be a document's name, such as a list of them.
+
+    Raises:
+        UsageError: one is no text.
+    """
+    for name in names:
+        if not isinstance(name, str):
+            raise UsageError(f"documents are deleted by their names, which are texts, not {type(name).__name__}")
 
 
 def _from_here(store: Store, find: _Find, name: str, base: str) -> list[Stored]:

@@ -1,8 +1,9 @@
 """What a search asks for, checked in one place: the same for Python, the command line and HTTP."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
+from numbers import Integral, Real
 from typing import Any, Self, TypedDict
 
 from beige.errors import UsageError
@@ -24,6 +25,24 @@ LONGEST = 100_000
 
 READ = 50
 """Candidates that a reranker reads unless told otherwise."""
+
+_KINDS: Mapping[str, tuple[Sequence[str], Callable[[object], bool]]] = {
+    "a text": (("query",), lambda value: isinstance(value, str)),
+    "a whole number": (
+        ("limit", "depth", "rescore", "rerank"),
+        lambda value: isinstance(value, Integral) and not isinstance(value, bool),
+    ),
+    "a number": (
+        ("feedback", "multi_within", "rerank_within", "diversity", "min_relevance"),
+        lambda value: isinstance(value, Real) and not isinstance(value, bool),
+    ),
+    "a list of names": (("legs", "facets"), lambda value: isinstance(value, Iterable) and not isinstance(value, str)),
+    "a mapping": (("weights",), lambda value: isinstance(value, Mapping)),
+}
+"""What each part of a request is, in words, and whether something is that."""
+
+_NEEDED = frozenset({"query", "limit", "rescore"})
+"""Those that cannot be left open."""
 
 
 class Options(TypedDict, total=False):
@@ -78,7 +97,8 @@ class Request:
         facets: fields whose values are counted over the documents that pass the filter; see `Searcher.facet`.
 
     Raises:
-        UsageError: an empty query, a number out of its bounds, no leg, or a filter that cannot be read.
+        UsageError: an empty query, a number out of its bounds, no leg, a filter that cannot be read, or what is no such
+            thing at all (a text where a number is meant).
     """
 
     query: str
@@ -101,6 +121,7 @@ class Request:
     facets: Sequence[str] = ()
 
     def __post_init__(self) -> None:
+        self._check_kinds()
         if not self.query.strip():
             raise UsageError("the query is empty: say what to look for")
         if len(self.query) > LONGEST:
@@ -124,6 +145,15 @@ class Request:
                 raise UsageError(f"{name} must be from 0 to 1, not {getattr(self, name)}")
         if self.filter is not None:
             checked(parse(self.filter) if isinstance(self.filter, str) else self.filter)
+
+    def _check_kinds(self) -> None:
+        """Refuse what is no such thing at all, before it is compared with its bounds."""
+        for kind, (names, holds) in _KINDS.items():
+            for name in names:
+                value = getattr(self, name)
+                if not (holds(value) or (value is None and name not in _NEEDED)):
+                    hint = ": a model is named by reranker" if name == "rerank" else ""
+                    raise UsageError(f"{name} must be {kind}, not {str(value)[:100]!r}{hint}")
 
     @property
     def open(self) -> bool:

@@ -271,7 +271,10 @@ def _depth(request: Request, reranker: Reads | None) -> int:
     """How many candidates are read."""
     if reranker is None:
         if request.rerank or request.rerank_within is not None:
-            raise UsageError("there is no reranker to read candidates: name one, or leave rerank out")
+            raise UsageError(
+                "there is no reranker to read candidates: name one, such as bge-reranker-v2-m3, or leave out how many "
+                "it reads and its time"
+            )
         return 0
     return READ if request.rerank is None else request.rerank
 

@@ -8,7 +8,16 @@ from typing import Annotated, Any, TypeVar, get_args
 import pydantic_core
 from fastapi import Request, Response
 from fastapi.routing import APIRoute
-from pydantic import BaseModel, ConfigDict, Field, StrictInt
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    StrictInt,
+    ValidationError,
+    ValidatorFunctionWrapHandler,
+    WrapValidator,
+)
+from pydantic_core import PydanticCustomError
 
 from beige.serve.errors import Refusal
 from beige.serve.keys import Key
@@ -24,6 +33,9 @@ TIMEOUT = "Beige-Timeout"
 LANE = "Beige-Lane"
 """The header that says in which lane a request waits."""
 
+FIRST = "The server's first of its kind, by default."
+"""What OpenAPI says of a field that names a model."""
+
 MANY = 64
 """From so many results on, an answer is written on a thread."""
 
@@ -33,7 +45,24 @@ _Ids = Annotated[list[_Id], _LIST]
 Texts = Annotated[list[str], _LIST]
 """At least one text."""
 
-Input = Annotated[str | Texts | _Ids | Annotated[list[_Ids], _LIST], Field(union_mode="left_to_right")]
+
+def one_of(what: str) -> WrapValidator:
+    """Has a field that takes one of several kinds say what these are, where pydantic speaks of the first alone."""
+
+    def read(value: Any, validate: ValidatorFunctionWrapHandler) -> Any:
+        try:
+            return validate(value)
+        except ValidationError as error:
+            raise PydanticCustomError("one_of", f"it must be {what}, and not empty") from error
+
+    return WrapValidator(read)
+
+
+Input = Annotated[
+    str | Texts | _Ids | Annotated[list[_Ids], _LIST],
+    Field(union_mode="left_to_right"),
+    one_of("a text, a list of texts, or either as token ids"),
+]
 """A text, texts, or either as token ids of the model's own vocabulary."""
 
 _T = TypeVar("_T")

@@ -16,6 +16,7 @@ from beige.documents.upload import Upload
 from beige.errors import InputError, UsageError
 from beige.index.given import text_of
 from beige.index.lease import lease
+from beige.index.removal import check_names
 from beige.index.report import Change, Report
 from beige.index.server.connection import Connection
 from beige.index.server.job import Job
@@ -87,6 +88,7 @@ class Sending:
 
     def delete(self, sources: Sequence[str], *, prefix: bool = False) -> None:
         """Remove documents by name, or by the beginning of their names."""
+        check_names(sources)
         named = ((name, name) for name in dict.fromkeys(map(storable, sources)))
         for batch in _batches(named, lambda name: len(quote_plus(name)) + _MORE, ADDRESS):
             page = [name for name, _ in batch]

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from fastapi import APIRouter, Request, Response
 from pydantic import Field
 
-from beige.serve.asking import Body, Input, JsonRoute, service_of, terms_of, texts_of, unless_gone
+from beige.serve.asking import FIRST, Body, Input, JsonRoute, service_of, terms_of, texts_of, unless_gone
 from beige.serve.asking import written as bytes_of
 from beige.serve.routes.openai import check_dimensions
 from beige.serve.wire import WRITERS, answer, dense, joined, json_bytes, sparse_object
@@ -17,7 +17,7 @@ router = APIRouter(route_class=JsonRoute, tags=["Beige"])
 class EncodeRequest(Body):
     """The body of `/v1/encode`."""
 
-    model: Annotated[str | None, Field(examples=["bge-m3"], description="The server's first, by default.")] = None
+    model: Annotated[str | None, Field(examples=["bge-m3"], description=FIRST)] = None
     input: Annotated[Input, Field(examples=[["How fast is light?"]])]
     role: Role | None = None
     prompt: Annotated[str | None, Field(description="The name of one of the model's own prompts.")] = None

@@ -7,7 +7,7 @@ from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel, Field
 
 from beige.scores import logistic
-from beige.serve.asking import Body, JsonRoute, role_of, service_of, terms_of, unless_gone
+from beige.serve.asking import FIRST, Body, JsonRoute, role_of, service_of, terms_of, unless_gone
 from beige.serve.asking import written as bytes_of
 from beige.serve.errors import Refusal
 from beige.serve.routes.openai import check_dimensions
@@ -25,7 +25,7 @@ _OTHER_TYPES = ("classification", "clustering")
 class EmbedRequest(Body):
     """The body of `/v2/embed`."""
 
-    model: Annotated[str, Field(examples=["bge-small-en-v1.5"])]
+    model: Annotated[str | None, Field(examples=["bge-small-en-v1.5"], description=FIRST)] = None
     texts: Annotated[list[str], Field(min_length=1, examples=[["How fast is light?"]])]
     input_type: Annotated[str, Field(examples=["search_query"])]
     embedding_types: Annotated[tuple[Form, ...], Field(min_length=1)] = ("float",)
@@ -43,7 +43,7 @@ class Passage(BaseModel):
 class RerankRequest(Body):
     """The body of the rerank routes."""
 
-    model: Annotated[str | None, Field(examples=["bge-reranker-v2-m3"])] = None
+    model: Annotated[str | None, Field(examples=["bge-reranker-v2-m3"], description=FIRST)] = None
     query: Annotated[str, Field(examples=["How fast is light?"])]
     documents: Annotated[list[str | Passage], Field(min_length=1, examples=[["Light is fast.", "A stone lies."]])]
     top_n: Annotated[int, Field(ge=1)] | None = None

@@ -5,7 +5,18 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter, Request, Response
 from pydantic import Field
 
-from beige.serve.asking import Body, Input, JsonRoute, prompted, role_of, service_of, terms_of, texts_of, unless_gone
+from beige.serve.asking import (
+    FIRST,
+    Body,
+    Input,
+    JsonRoute,
+    prompted,
+    role_of,
+    service_of,
+    terms_of,
+    texts_of,
+    unless_gone,
+)
 from beige.serve.asking import written as bytes_of
 from beige.serve.errors import Refusal
 from beige.serve.models import Model
@@ -17,7 +28,7 @@ router = APIRouter(route_class=JsonRoute, tags=["OpenAI"])
 class EmbeddingsRequest(Body):
     """The body of `/v1/embeddings`; `input_type` and `prompt_name` are Beige's."""
 
-    model: Annotated[str, Field(examples=["bge-small-en-v1.5"])]
+    model: Annotated[str | None, Field(examples=["bge-small-en-v1.5"], description=FIRST)] = None
     input: Annotated[Input, Field(examples=["How fast is light?"])]
     encoding_format: Literal["float", "base64"] = "float"
     dimensions: Annotated[int, Field(ge=1)] | None = None

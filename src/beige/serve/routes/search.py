@@ -12,7 +12,7 @@ from beige import search
 from beige.search.request import MOST
 from beige.search.similar import like_passage, like_text
 from beige.search.wire import as_answer, as_whole
-from beige.serve.asking import Body, JsonRoute, Texts, library_of, service_of, terms_of, unless_gone
+from beige.serve.asking import Body, JsonRoute, Texts, library_of, one_of, service_of, terms_of, unless_gone
 from beige.serve.errors import Refusal
 from beige.serve.lent import LentReranker
 from beige.serve.library import Opened
@@ -30,7 +30,11 @@ _Limit = Annotated[StrictInt, Field(ge=1, le=MOST)]
 class SearchRequest(Body):
     """The body of `/v1/search`: what `beige search` can be told; see `beige.search.request.Request`."""
 
-    query: Annotated[str | Texts, Field(examples=["how are files parsed?"], description="One, or a list.")]
+    query: Annotated[
+        str | Texts,
+        Field(examples=["how are files parsed?"], description="One, or a list."),
+        one_of("a text or a list of texts"),
+    ]
     limit: _Limit = 10
     legs: list[str] | None = None
     fusion: str | None = None
@@ -81,7 +85,8 @@ async def find(request: Request, body: SearchRequest) -> Response:
 
     def one(wanted: search.Request) -> Callable[[Opened], Mapping[str, Any]]:
         def read(opened: Opened) -> Mapping[str, Any]:
-            reads = reranker is not None or wanted.rerank is not None or _tuned(opened, wanted)
+            asks = wanted.rerank is not None or wanted.rerank_within is not None
+            reads = reranker is not None or asks or _tuned(opened, wanted)
             settled = wanted if reads else replace(wanted, rerank=0)
             found = opened.index.run(settled, reranker or opened.reads)
             return as_whole(found) if body.whole else as_answer(found, settled)

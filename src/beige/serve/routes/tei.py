@@ -9,7 +9,18 @@ from pydantic import Field
 from beige import __version__
 from beige.environment import cores
 from beige.scores import logistic
-from beige.serve.asking import Body, Input, JsonRoute, prompted, service_of, terms_of, texts_of, unless_gone
+from beige.serve.asking import (
+    Body,
+    Input,
+    JsonRoute,
+    Texts,
+    one_of,
+    prompted,
+    service_of,
+    terms_of,
+    texts_of,
+    unless_gone,
+)
 from beige.serve.asking import written as bytes_of
 from beige.serve.errors import Refusal
 from beige.serve.routes.openai import check_dimensions
@@ -53,7 +64,7 @@ class RerankRequest(Body):
 class TokenizeRequest(Body):
     """The body of `/tokenize`."""
 
-    inputs: Annotated[str | Annotated[list[str], Field(min_length=1)], Field(examples=["How fast is light?"])]
+    inputs: Annotated[str | Texts, Field(examples=["How fast is light?"]), one_of("a text or a list of texts")]
     add_special_tokens: bool = True
     prompt_name: str | None = None
 

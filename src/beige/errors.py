@@ -48,6 +48,10 @@ class FingerprintError(StoreError):
     """The index's vectors were made by another model."""
 
 
+class GoneError(StoreError):
+    """An index that is open is not there any more: another has taken its place, or it was removed."""
+
+
 class LockedError(StoreError):
     """Another process is writing to the index."""
 

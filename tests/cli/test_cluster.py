@@ -69,16 +69,33 @@ def test_texts_are_added_and_storage_is_changed(beige, here: Path, there: str, d
 def test_what_a_folder_alone_can_do_is_refused(beige, here: Path, there: str, docs) -> None:
     assert beige(*docs, "--index", there).code == 0
     for arguments, said in (
-        (("index", "docs", "--rebuild"), "make another collection"),
-        (("index", "docs", "--legs", "dense"), "make another collection"),
+        (("index", "docs", "--legs", "dense"), f"make it anew with beige index --rebuild --index {there} --legs dense"),
         (("backup", "kept.tar"), "beige backup is for an index in a folder"),
         (("restore", "kept.tar"), "beige restore is for an index in a folder"),
-        (("migrate", "--finish"), "beige migrate is for an index in a folder"),
     ):
         done = beige(*arguments, "--index", there)
         assert done.code == 2
         assert said in done.err
         assert done.err.count("\n") == 1
+
+
+def test_another_model_and_a_rebuild(
+    beige, qdrant: State, here: Path, there: str, docs, tiny_bert: Path, tiny_mean_bert: Path, monkeypatch
+) -> None:
+    monkeypatch.setenv("BEIGE_INDEX", there)
+    assert beige(*docs).code == 0
+    said = json.loads(beige("migrate", "--model", tiny_mean_bert, "--json").out)
+    assert (said["serves"], said["swapped"], said["documents"]["added"]) == (str(tiny_mean_bert), True, 12)
+    assert len(hits(beige("search", *QUERY))) == 12
+    assert json.loads(beige("status", "--json").out)["generations"] == {"previous": str(tiny_bert)}
+    assert beige("search", "stone", "--index", f"{there}.previous").code == 0
+    assert beige("migrate", "--rollback").out.startswith(f"{tiny_bert} serves; ")
+    assert json.loads(beige("migrate", "--finish", "--json").out) == {"dropped": [str(tiny_mean_bert)]}
+    assert beige("index", "docs/1.md", "--rebuild", "--legs", "dense").out.startswith(f"{there}: 1 added in ")
+    status = json.loads(beige("status", "--json").out)
+    assert (status["documents"], status["generations"]) == (1, {})
+    assert [leg["name"] for leg in status["manifest"]["legs"]] == ["dense"]
+    assert len(qdrant.client.get_collections().collections) == 1
 
 
 def test_what_is_wrong_is_said_in_a_sentence(
@@ -92,7 +109,15 @@ def test_what_is_wrong_is_said_in_a_sentence(
 
     refused("search", "stone", "--index", there, said="there is no collection")
     assert beige(*docs, "--index", there).code == 0
-    refused("index", "docs", "--index", there, "--model", tiny_mean_bert, said=f"/NAME --model {tiny_mean_bert} PATH")
+    refused(
+        "index",
+        "docs",
+        "--index",
+        there,
+        "--model",
+        tiny_mean_bert,
+        said=f"beige migrate --index {there} --model {tiny_mean_bert}",
+    )
     qdrant.key = "right"
     monkeypatch.setenv("BEIGE_QDRANT_API_KEY", "wrong")
     refused("search", "stone", "--index", there, said="refuses the key")

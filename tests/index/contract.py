@@ -21,11 +21,17 @@ SERVER = "BEIGE_QDRANT_URL"
 
 
 class OneAtATime:
-    """qdrant-client's in-process collections, which several threads may not use at once as they may a server."""
+    """qdrant-client's in-process collections, which several threads may not use at once as they may a server.
+
+    They outlive whoever closes them, as a server does its clients.
+    """
 
     def __init__(self) -> None:
         self._client = QdrantClient(":memory:")
         self._lock = threading.Lock()
+
+    def close(self) -> None:
+        """Nothing."""
 
     def __getattr__(self, name: str) -> Any:
         method = getattr(self._client, name)
@@ -48,7 +54,7 @@ def on_server(folder: Path, manifest: Manifest) -> QdrantStore:
 
     class Temporary(QdrantStore):
         def close(self) -> None:
-            client.delete_collection(address.collection)
+            client.delete_collection(self.address.target)
             super().close()
 
     return Temporary.create(address, manifest, client)

@@ -52,9 +52,12 @@ def _made(kind: Any, body: Any) -> Any:
 
 def _create(client: QdrantClient, name: str, body: Any) -> Any:
     request = _made(models.CreateCollection, body)
-    return client.create_collection(
+    done = client.create_collection(
         name, vectors_config=request.vectors or {}, sparse_vectors_config=request.sparse_vectors
     )
+    made = client._client.collections[name].config  # in-process collections are not spread, and remember nothing of it
+    made.shard_number, made.replication_factor = request.shard_number, request.replication_factor
+    return done
 
 
 def _change(client: QdrantClient, name: str, body: Any) -> Any:
@@ -108,6 +111,10 @@ def _update(client: QdrantClient, name: str, body: Any) -> Any:
     return client.batch_update_points(name, _made(models.UpdateOperations, body).operations)
 
 
+def _rename(client: QdrantClient, body: Any) -> Any:
+    return client.update_collection_aliases(_made(models.ChangeAliasesOperation, body).actions)
+
+
 def _update_some(state: "State", name: str, body: Any) -> Any:
     """The first so many changes of a request; then the node is gone."""
     for operation in _made(models.UpdateOperations, body).operations[: state.keep]:
@@ -115,6 +122,12 @@ def _update_some(state: "State", name: str, body: Any) -> Any:
     state.keep = 0
     return 500, {"status": {"error": "a node is lost"}}
 
+
+OF_THE_SERVER: dict[tuple[str, str], Callable[[QdrantClient, Any], Any]] = {
+    ("GET", "/collections"): lambda client, _: client.get_collections(),
+    ("GET", "/aliases"): lambda client, _: client.get_aliases(),
+    ("POST", "/collections/aliases"): _rename,
+}
 
 ROUTES: dict[tuple[str, str], Callable[[QdrantClient, str, Any], Any]] = {
     ("GET", "exists"): lambda client, name, _: {"exists": client.collection_exists(name)},
@@ -155,11 +168,13 @@ def _answer(state: State, method: str, path: str, body: Any, key: str | None) ->
         return _update_some(state, path.split("/")[2], body)
     if path == "/":
         return 200, {"title": "qdrant - vector search engine", "version": state.version}
-    _, _, name, *rest = path.split("/")
-    route = ROUTES[method, "/".join(rest)]
     try:
         with state.lock:
-            result = route(state.client, unquote(name), body)
+            if whole := OF_THE_SERVER.get((method, path)):
+                result = whole(state.client, body)
+            else:
+                _, _, name, *rest = path.split("/")
+                result = ROUTES[method, "/".join(rest)](state.client, unquote(name), body)
     except ValueError as error:
         return (404 if "not found" in str(error) else 400), {"status": {"error": str(error)}}
     for number, (ending, status) in enumerate(state.late):

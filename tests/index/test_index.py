@@ -6,7 +6,6 @@ import pytest
 
 from beige.errors import FingerprintError, LockedError, StoreError, UsageError
 from beige.index import Index, place_of
-from beige.index.manifest import Manifest
 from beige.models.checkpoint import open_checkpoint
 from beige.search import Searcher
 from tests.checkpoints import tiny_bert as make_tiny_bert
@@ -105,8 +104,8 @@ def test_another_language_is_refused(here: Path, embedder: StandIn) -> None:
 def test_words_of_another_version_are_refused(here: Path, embedder: StandIn) -> None:
     Index.open("index", embedder).close()
     with Index.open("index") as index:
-        values = {name: getattr(index.manifest, name) for name in Manifest.__slots__}
-        index.store.manifest = Manifest(**values | {"analyser": "words-0/english"})
+        with index.place.open(write=True) as store:
+            store.update_manifest(analyser="words-0/english")
         with pytest.raises(StoreError, match=r"words-0/english.*--rebuild"):
             index.add(".")
 

@@ -179,6 +179,7 @@ def test_a_second_writer_is_refused_and_readers_are_not(address: Address) -> Non
 
 def test_a_dead_writers_lease_runs_out(address: Address, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lease, "SECONDS", 2.0)
+    monkeypatch.setattr(lease.Lease, "_keep", lambda self: None)
     dead = QdrantStore.create(address, manifest())  # never closed, as by a kill
     with pytest.raises(LockedError):
         QdrantStore.open(address, write=True)

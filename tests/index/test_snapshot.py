@@ -166,7 +166,7 @@ def test_a_damaged_backup_is_refused_and_changes_nothing(
 KILLED = """
 import os, signal, sys
 from pathlib import Path
-from beige.index import generations, replacement, snapshot
+from beige.index import folder_generations, replacement, snapshot
 from beige.index.snapshot import backup, restore
 
 def die(*_, **__):
@@ -190,7 +190,7 @@ match moment:
     case "restore, before it takes its place":
         replacement.swap = die
     case "restore, before the caches":
-        generations.sync_folder = die
+        folder_generations.sync_folder = die
 if moment.startswith("backup"):
     backup(index, path, force=True)
 else:

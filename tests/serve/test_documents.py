@@ -281,6 +281,13 @@ def test_a_collection_is_searched_and_filled_as_a_folder_is(folders, tmp_path, s
                 done(client, client.delete("/v1/documents/notes/light"))
                 left = client.post("/v1/search", json=asked).json()["hits"]
                 assert client.get("/v1/index").json()["documents"] == 2
+                with Index.anew(where, None) as another:
+                    another.add(Text("another", "the speed of another stone"))
+                followed, until = [], time.monotonic() + 10
+                while followed != ["another"] and time.monotonic() < until:
+                    told = client.post("/v1/search", json=asked).json()
+                    followed = [hit["source"] for hit in told["hits"]]
+                assert followed == ["another"]
             answers.append([(hit["source"], pytest.approx(hit["score"], abs=1e-5)) for hit in found])
             assert {hit["source"] for hit in left} == {"notes/stone", "notes/lift"}
     assert answers[0] == answers[1]

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import quote
 
-from beige.errors import LockedError, StoreError
+from beige.errors import GoneError, LockedError, StoreError
 from beige.index.database import Reading
 from beige.index.where import add_functions
 
@@ -129,10 +129,11 @@ class Pool:
         """A transaction that reads; what it sees is fixed by its first question.
 
         Raises:
-            StoreError: the index was closed, or replaced by a new one.
+            GoneError: it was replaced by a new one.
+            StoreError: the index was closed.
         """
         if self.replaced:
-            raise StoreError(f"the index {self._path.parent} has been replaced by a new one: open it again")
+            raise GoneError(f"the index {self._path.parent} has been replaced by a new one: open it again")
         with self._lock:
             if self._closed:
                 raise StoreError(f"the index {self._path.parent} is closed")

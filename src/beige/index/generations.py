@@ -1,101 +1,35 @@
-"""Which database serves: how another one takes its place, and how the old one is kept.
+"""The generations of an index: the one that serves, one that is being made, and the one that served before."""
 
-The names of an index's folder change in such an order that whoever opens it at any moment, also after a kill, finds one
-database, whole, with its own caches or none.
-"""
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from typing import Protocol, TypeAlias
 
-import os
-import shutil
-import sqlite3
-from contextlib import closing
-from pathlib import Path
-
-from beige.errors import LockedError, StoreError
-from beige.index.cache_file import sync_folder
-from beige.index.connection import connect
-from beige.index.sqlite_store import CACHE, DATABASE, SqliteStore
+from beige.index.store import Store
 
 NEXT, PREVIOUS = "next", "previous"
-"""Folders within an index's: of the generation that is being made, and of the one that served before."""
+"""Names of the generations beside the one that serves: of the one that is being made, and of the one before."""
 
-_LEAVING = "leaving.sqlite"
-"""What the old database is called in its new folder until the new one has its place."""
+PATIENCE = 0.5
+"""Seconds between two tries to lock writers out."""
 
-
-def swap(folder: Path, new: Path, keep: Path | None = None) -> None:
-    """Put a database in the place of a folder's. The caller keeps all writers out, and nothing holds the new one open.
-
-    Args:
-        folder: of the index.
-        new: the folder of the database that comes, with its caches.
-        keep: a folder for the one that goes, in place of what is there, `new` perhaps; None drops it.
-
-    Raises:
-        LockedError: a process does not let go of the old database.
-        StoreError: the new one was not closed.
-        OSError: something cannot be written.
-    """
-    if (log := _beside(new / DATABASE, "-wal")).exists() and log.stat().st_size:
-        raise StoreError(f"the database in {new} was not closed: it has a log, which would be lost; try again")
-    # What stands in the old log goes into the old database first, so that the log can go: it would be taken for the
-    # new database's. The caches go too.
-    _empty_log(folder / DATABASE)
-    if keep is not None:
-        keep.mkdir(exist_ok=True)
-        (keep / _LEAVING).unlink(missing_ok=True)
-        os.link(folder / DATABASE, keep / _LEAVING)
-        sync_folder(keep)
-    logs = [_beside(where / DATABASE, end) for where in (folder, new) for end in ("-wal", "-shm")]
-    for path in [*folder.glob(f"*{CACHE}*"), *logs]:
-        path.unlink(missing_ok=True)
-    (new / DATABASE).replace(folder / DATABASE)
-    sync_folder(folder)
-    if keep is not None:
-        _arrive(keep)
-    for cache in new.glob(f"*{CACHE}"):
-        cache.replace(folder / cache.name)
-    sync_folder(folder)
+Swap: TypeAlias = Callable[[str, Store], None]
+"""Puts the generation of a name, whose store is open for writing, in the place of the one that serves, which is kept as
+the previous one."""
 
 
-def generations(folder: Path) -> dict[str, str]:
-    """The models of the generations beside the one that serves, by the names of their folders."""
-    there = [name for name in (NEXT, PREVIOUS) if (folder / name / DATABASE).exists()]
-    found = {}
-    for name in there:
-        with SqliteStore.open(folder / name) as store:
-            found[name] = store.manifest.models
-    return found
+class Generations(Protocol):
+    """How one generation takes the place of another where an index is."""
 
+    def alone(self) -> AbstractContextManager[None]:
+        """Keep others from filling or dropping a generation beside, and mend what a kill has left.
 
-def mend(folder: Path) -> None:
-    """Finish what a kill has left of a `swap` that keeps the old database."""
-    kept = folder / PREVIOUS
-    if (kept / _LEAVING).exists():
-        if (kept / _LEAVING).samefile(folder / DATABASE):
-            (kept / _LEAVING).unlink()  # it has not left
-        else:
-            _arrive(kept)
-    for beside in (folder / NEXT, kept):
-        if beside.is_dir() and not (beside / DATABASE).exists():
-            shutil.rmtree(beside)
+        Raises:
+            LockedError: another process does.
+            UsageError: none can take the place of the one that serves.
+        """
 
+    def locked_out(self) -> AbstractContextManager[Swap]:
+        """Keep writers out of the one that serves, once they let us; meanwhile it can be swapped."""
 
-def _arrive(kept: Path) -> None:
-    (kept / _LEAVING).replace(kept / DATABASE)
-    sync_folder(kept)
-
-
-def _beside(database: Path, end: str) -> Path:
-    return database.with_name(database.name + end)
-
-
-def _empty_log(database: Path) -> None:
-    if not database.exists():
-        return
-    try:
-        with closing(connect(database, write=True)) as connection:
-            busy, *_ = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
-    except sqlite3.DatabaseError:
-        return  # damaged, and about to be replaced
-    if busy:
-        raise LockedError(f"another process keeps the index {database.parent} busy: stop it and try again")
+    def drop(self, name: str) -> None:
+        """Remove a generation beside; nothing where there is none."""

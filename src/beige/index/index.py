@@ -20,7 +20,7 @@ from beige.errors import UsageError
 from beige.index.encoders import Encoders, Models, embedders_of
 from beige.index.making import Making
 from beige.index.manifest import Calibration, Choice, Manifest, Storage
-from beige.index.place import Folder, Place, Where, place_of
+from beige.index.place import Place, Where, place_of
 from beige.index.removal import remove
 from beige.index.report import Change, Report, silent
 from beige.index.serving import Serving
@@ -313,7 +313,7 @@ class Index:
     def _change(self, **changes: Any) -> None:
         with self.place.open(write=True) as store:
             store.update_manifest(**changes)
-        self.store.reload_manifest()
+        self._serving.look()
 
     def migrate(
         self,
@@ -344,16 +344,15 @@ class Index:
         from beige.index.migration import Migration
         from beige.index.successor import Successor
 
-        folder = self.place.only_folder("beige migrate")
+        migration = Migration(self.place, tell or silent)
         (given,) = embedders_of(embedder)
         successor = Successor.of(self._serving, given)
-
         approved = None if approve is None else partial(self._asked, approve, tuple(successor.embedders.values()))
-        migration = Migration(folder, tell or silent)
-        return migration.forth(successor.manifest, lambda _: successor.embedders, approved)
+        report = migration.forth(successor.manifest, lambda _: successor.embedders, approved)
+        self._serving.look()
+        return report
 
-    def _asked(self, approve: "Callable[[Index], bool]", embedders: Sequence["Embedder"], beside: Path) -> bool:
-        place = Folder(beside)
+    def _asked(self, approve: "Callable[[Index], bool]", embedders: Sequence["Embedder"], place: Place) -> bool:
         with type(self)(place, place.open(), embedders, home=self._serving.home) as index:
             return approve(index)
 
@@ -366,8 +365,10 @@ class Index:
         """
         from beige.index.migration import Migration
 
-        folder = self.place.only_folder("beige migrate")
-        return Migration(folder, tell or silent).back(lambda manifest: self.encoders.after(manifest).all())
+        migration = Migration(self.place, tell or silent)
+        report = migration.back(lambda manifest: self.encoders.after(manifest).all())
+        self._serving.look()
+        return report
 
     def finish(self) -> list[str]:
         """Drop the generations that do not serve, also one that is not whole yet; returns their models.
@@ -377,7 +378,7 @@ class Index:
         """
         from beige.index.migration import Migration
 
-        return Migration(self.place.only_folder("beige migrate"), silent).finish()
+        return Migration(self.place, silent).finish()
 
     def delete(
         self,

@@ -56,12 +56,13 @@ class Indexing:
         until = lease(self.ttl, now)
         store = index.place.open(write=True)  # before the models: no migration changes them from now on
         try:
+            index.look()
             manifest, analyser, encoders = index.manifest, index.analyser, index.encoders
             embedders, first = encoders.all(), encoders.of(manifest.encoders[0].model)
             terms = Terms(first.checkpoint.path / TOKENIZER, manifest.chunk_tokens, until, now)
             report = Pipeline(store, embedders, analyser, self.tell).run(list(origins(store, terms)))
         finally:
             store.close(merge=merge)
-        index.store.reload_manifest()
+        index.look()
         report.notices += store.notices
         return report

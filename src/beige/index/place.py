@@ -10,11 +10,14 @@ from typing import NoReturn, Protocol, TypeAlias
 
 from beige.environment import default_index
 from beige.errors import StoreError, UsageError
+from beige.index.folder_generations import FolderGenerations
+from beige.index.generations import NEXT, PREVIOUS, Generations
 from beige.index.manifest import Manifest
 from beige.index.qdrant import address as qdrant_address
+from beige.index.qdrant import generations as qdrant
 from beige.index.qdrant.address import Address
 from beige.index.qdrant.collection import is_there
-from beige.index.qdrant.connection import connect
+from beige.index.qdrant.connection import connected
 from beige.index.qdrant.store import QdrantStore
 from beige.index.replacement import replacement
 from beige.index.server import address as server_address
@@ -86,6 +89,12 @@ class Place(Protocol):
             LockedError: another process writes to it.
         """
 
+    def beside(self, name: str) -> "Place":
+        """The place of another generation of this index."""
+
+    def generations(self) -> Generations:
+        """How one of them takes the place of another."""
+
     def relative(self, base: str) -> str:
         """What a manifest says of an absolute folder that sources are relative to."""
 
@@ -118,11 +127,11 @@ class Folder:
     @property
     def anew(self) -> str:
         """How it is made anew."""
-        return f"make it anew with beige index --rebuild --index {self.path}"
+        return _anew(self)
 
     def with_model(self, model: str) -> str:
         """How it moves to another model."""
-        return f"move it while it is searched with beige migrate --index {self.path} --model {model}"
+        return _migrated(self, model)
 
     def only_folder(self, what: str) -> Path:
         """Itself."""
@@ -154,6 +163,14 @@ class Folder:
         with replacement(self.path) as beside:
             yield Folder(beside)
 
+    def beside(self, name: str) -> Place:
+        """A folder within."""
+        return Folder(self.path / name)
+
+    def generations(self) -> Generations:
+        """By renaming databases."""
+        return FolderGenerations(self.path)
+
     def relative(self, base: str) -> str:
         """A base above the index as seen from it, so that both can be moved together; another one as it is."""
         real = os.path.realpath(self.path)
@@ -166,7 +183,7 @@ class Folder:
     def status(self, store: Store) -> Status:
         """The state of the index and its files."""
         assert isinstance(store, SqliteStore)
-        return of_folder(self.path, store)
+        return of_folder(self.path, store, _models_beside(self))
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,12 +207,12 @@ class Collection:
 
     @property
     def anew(self) -> str:
-        """How another one is made, since a collection is not replaced."""
-        return f"make another collection with beige index --index qdrant+{self.address.url}/NAME"
+        """How it is made anew."""
+        return _anew(self)
 
     def with_model(self, model: str) -> str:
-        """How another one is made by another model."""
-        return f"{self.anew} --model {model} PATH"
+        """How it moves to another model."""
+        return _migrated(self, model)
 
     def only_folder(self, what: str) -> Path:
         """Nothing: refused."""
@@ -203,18 +220,12 @@ class Collection:
 
     def exists(self) -> bool:
         """Whether there is a collection of this name."""
-        client = connect(self.address)
-        try:
+        with connected(self.address) as client:
             return is_there(client, self.address)
-        finally:
-            client.close()
 
     def manifest(self) -> Manifest | None:
         """The manifest of the index; None where there is no collection."""
-        if not self.exists():
-            return None
-        with self.open() as store:
-            return store.manifest
+        return manifest_at(self)
 
     def create(self, manifest: Manifest) -> QdrantStore:
         """Make the collection of an empty index."""
@@ -224,9 +235,19 @@ class Collection:
         """Open the index."""
         return QdrantStore.open(self.address, write=write)
 
-    def replaced(self) -> AbstractContextManager[Place]:
-        """Nothing: refused."""
-        raise UsageError(f"a collection is not replaced while it is searched: {self.anew} PATH, and search that one")
+    @contextmanager
+    def replaced(self) -> Iterator[Place]:
+        """A collection that takes the place of the one that serves."""
+        with qdrant.replacement(self.address) as beside:
+            yield Collection(beside)
+
+    def beside(self, name: str) -> Place:
+        """Another collection."""
+        return Collection(self.address.beside(name))
+
+    def generations(self) -> Generations:
+        """By aliases."""
+        return qdrant.CollectionGenerations(self.address)
 
     def relative(self, base: str) -> str:
         """The base as it is: a collection has no folder."""
@@ -238,7 +259,7 @@ class Collection:
 
     def status(self, store: Store) -> Status:
         """The state of the index; its files are the server's."""
-        return of_collection(str(self), store)
+        return of_collection(str(self), store, _models_beside(self))
 
 
 @dataclass(frozen=True, slots=True)
@@ -293,6 +314,14 @@ class Server:
         """Nothing: refused."""
         self._refuse()
 
+    def beside(self, name: str) -> Place:
+        """Nothing: refused."""
+        self._refuse()
+
+    def generations(self) -> Generations:
+        """Nothing: refused."""
+        self._refuse()
+
     def relative(self, base: str) -> str:
         """Nothing: refused."""
         self._refuse()
@@ -310,6 +339,32 @@ class Server:
             f"{self} is a server, which can be searched, filled and asked for its status, and this needs the index "
             "itself: do it where the server runs"
         )
+
+
+def manifest_at(place: Place) -> Manifest | None:
+    """The manifest of the index at a place; None where there is none.
+
+    Raises:
+        StoreError: there is one that cannot be read.
+    """
+    if not place.exists():
+        return None
+    with place.open() as store:
+        return store.manifest
+
+
+def _anew(place: Place) -> str:
+    return f"make it anew with beige index --rebuild --index {place}"
+
+
+def _migrated(place: Place, model: str) -> str:
+    return f"move it while it is searched with beige migrate --index {place} --model {model}"
+
+
+def _models_beside(place: Place) -> dict[str, str]:
+    """The models of the generations that do not serve, by name."""
+    made = {name: manifest_at(place.beside(name)) for name in (NEXT, PREVIOUS)}
+    return {name: manifest.models for name, manifest in made.items() if manifest is not None}
 
 
 Where: TypeAlias = str | Path | Place | None

@@ -6,7 +6,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from beige.index.connection import explained
-from beige.index.generations import NEXT, PREVIOUS, swap
+from beige.index.folder_generations import swap
+from beige.index.generations import NEXT, PREVIOUS
 from beige.index.lock import WriteLock
 from beige.index.sqlite_store import LOCK
 

@@ -3,10 +3,11 @@
 import threading
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, TypeVar
 
 from beige.analyser import Analyser, language_of
-from beige.errors import StoreError
+from beige.errors import GoneError, StoreError
 from beige.index.encoders import Encoders
 from beige.index.manifest import Manifest
 from beige.index.place import Place
@@ -16,7 +17,8 @@ if TYPE_CHECKING:
     from beige.embedder import Embedder
 
 LOOK = 1.0
-"""Seconds after which the manifest is read again."""
+"""Seconds after which it is looked again what the index says of itself, and where it is on a server, whether another
+one has taken its place: a folder tells that at once."""
 
 Answer = TypeVar("Answer")
 
@@ -55,9 +57,18 @@ class Serving:
     @property
     def store(self) -> Store:
         """The place of the vectors, open for reading."""
-        if not self._closed and self._store.replaced:
-            self._follow()
+        if not self._closed:
+            if time.monotonic() - self._looked > LOOK:
+                self.look()
+            if self._store.replaced:
+                self._follow()
         return self._store
+
+    def look(self) -> None:
+        """Find out now what the index says of itself, and whether another one has taken its place."""
+        self._looked = time.monotonic()
+        with suppress(GoneError):  # the store says so
+            self._store.reload_manifest()
 
     def _follow(self) -> None:
         with self._opening:
@@ -71,11 +82,7 @@ class Serving:
     @property
     def manifest(self) -> Manifest:
         """What the index says of itself, also where another process has changed it, as `beige tune` does."""
-        store = self.store
-        if (now := time.monotonic()) - self._looked > LOOK:
-            self._looked = now
-            store.reload_manifest()
-        return store.manifest
+        return self.store.manifest
 
     @property
     def base(self) -> str:
@@ -108,7 +115,9 @@ class Serving:
             store = self.store
             try:
                 answer = read()
-            except Exception:
+            except Exception as error:
+                if isinstance(error, GoneError):
+                    self.look()
                 if self.store is store:
                     raise
             else:

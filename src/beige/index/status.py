@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 from beige.index.database import Growth
-from beige.index.generations import generations
 from beige.index.manifest import Manifest
 from beige.index.sqlite_store import DATABASE, SqliteStore
 from beige.index.store import Store
@@ -48,7 +47,7 @@ SPANS = {"hour": 3600, "day": 24 * 3600, "week": 7 * 24 * 3600}
 """Seconds over which growth is told."""
 
 
-def of_folder(folder: Path, store: SqliteStore) -> Status:
+def of_folder(folder: Path, store: SqliteStore, generations: Mapping[str, str]) -> Status:
     """The state of the index in a folder, whose store is open."""
     files = [path.stat() for path in folder.iterdir() if path.is_file()]
     changed = max(path.stat().st_mtime for path in folder.glob(f"{DATABASE}*") if not path.name.endswith("-shm"))
@@ -62,14 +61,14 @@ def of_folder(folder: Path, store: SqliteStore) -> Status:
         caches=store.caches(),
         manifest=store.manifest,
         growth={name: store.growth(seconds) for name, seconds in SPANS.items()},
-        generations=generations(folder),
+        generations=generations,
     )
 
 
-def of_collection(address: str, store: Store) -> Status:
+def of_collection(address: str, store: Store, generations: Mapping[str, str]) -> Status:
     """The state of the index in a collection, whose store is open."""
     documents, chunks = store.count()
-    return Status(address, documents, chunks, None, None, {}, store.manifest, {}, {})
+    return Status(address, documents, chunks, None, None, {}, store.manifest, {}, generations)
 
 
 def status_of(said: Mapping[str, Any]) -> Status:

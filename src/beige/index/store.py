@@ -204,7 +204,16 @@ class Store(Protocol):
         """
 
     def reload_manifest(self) -> None:
-        """Read the manifest again, of which another process or object may have updated values."""
+        """Read the manifest again, of which another process or object may have updated values.
+
+        A store that has to ask a server for it finds out by this, and by nothing else, whether it was `replaced`.
+
+        Raises:
+            GoneError: it was replaced, or removed.
+        """
+
+    def merge(self) -> None:
+        """Bring caches up to date, where there are any; searches go on meanwhile."""
 
     def close(self, *, merge: bool = True) -> None:
         """Let go of files, connections and locks; what was upserted is already durable.

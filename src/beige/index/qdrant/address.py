@@ -1,6 +1,6 @@
 """Where a collection is: `qdrant+http://host:6333/name`, `qdrant+https://…`, with shards and replicas for a new one."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from urllib.parse import parse_qs, quote, unquote
 
 from beige.environment import QDRANT_KEY
@@ -21,18 +21,31 @@ class Address:
 
     Attributes:
         url: of any node, such as `http://host:6333`.
-        collection: its name.
-        shards: over how many parts a new collection is spread; None for one a node.
-        replicas: on how many nodes each part of a new collection lies.
+        collection: its name, or an alias of it.
+        shards: over how many parts a new collection is spread; None for one a node, or those of `like`.
+        replicas: on how many nodes each part of a new collection lies; None for one, or those of `like`.
+        generation: the collection that the name is an alias of, once that is known; None of a collection's own name.
+        like: the name of the index that this is a generation of, where it is not the one that serves.
     """
 
     url: str
     collection: str
     shards: int | None = None
-    replicas: int = 1
+    replicas: int | None = None
+    generation: str | None = None
+    like: str | None = None
 
     def __str__(self) -> str:
         return f"qdrant+{self.url}/{quote(self.collection, safe='')}"
+
+    @property
+    def target(self) -> str:
+        """The name that requests go by: once it is known what an alias stands for, none of them meets another one."""
+        return self.generation or self.collection
+
+    def beside(self, name: str) -> "Address":
+        """Where another generation of this index is."""
+        return replace(self, collection=f"{self.collection}.{name}", generation=None, like=self.collection)
 
 
 def is_address(path: object) -> bool:
@@ -54,7 +67,8 @@ def parse(text: str) -> Address:
     if unknown := sorted(set(options) - set(_NUMBERS)):
         raise UsageError(f"an address has no option {unknown[0]!r}; it has {' and '.join(_NUMBERS)}")
     numbers = {name: _number(name, values[-1]) for name, values in options.items()}
-    return Address(f"{SCHEMES[parts.scheme]}://{host_of(parts)}:{parts.port or 6333}", unquote(name), **numbers)
+    url = f"{SCHEMES[parts.scheme]}://{host_of(parts)}:{parts.port or 6333}"
+    return Address(url, unquote(name), numbers.get("shards"), numbers.get("replicas"))
 
 
 def _number(name: str, text: str) -> int:

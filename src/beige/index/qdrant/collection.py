@@ -1,46 +1,74 @@
 """Making a collection: named vectors for each leg, payload indexes, shards and replicas."""
 
+import time
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from beige.errors import StoreError
 from beige.index.manifest import Leg, Manifest, Storage
 from beige.index.qdrant.address import Address
+from beige.index.qdrant.alias import aliases, delete, new_generation, point, resolved
 from beige.index.qdrant.connection import calling
 from beige.index.qdrant.points import INDEXED, MANIFEST, MANIFEST_ID
 
 if TYPE_CHECKING:
     from qdrant_client import QdrantClient, models
 
+SETTLING = 0.05
+"""Seconds after which it is read back who was the last to write: a server has no transactions."""
+
 
 def create(client: "QdrantClient", address: Address, manifest: Manifest) -> None:
-    """Make the collection of an empty index.
+    """Make the collection of an empty index, which the address's name stands for once it is whole.
 
     A write counts as done when most replicas have it, so that it survives the loss of any node that is not the last.
 
     Raises:
         StoreError: there is a collection of that name already, or the cluster has too few nodes for the replicas.
     """
+    taken = StoreError(f"there is a collection {address} already: add to it, or name another one")
     if is_there(client, address):
-        raise StoreError(f"there is a collection {address} already: add to it, or name another one")
+        raise taken
+    made = replace(_spread(client, address), generation=new_generation(address.like or address.collection))
+    replicas = made.replicas or 1
     calling(
-        address,
+        made,
         client.create_collection,
-        address.collection,
+        made.target,
         vectors_config={leg.name: _vectors(leg) for leg in manifest.legs if leg.kind != "sparse"},
         sparse_vectors_config={leg.name: _sparse(leg) for leg in manifest.legs if leg.kind == "sparse"},
-        shard_number=address.shards,
-        replication_factor=address.replicas,
-        write_consistency_factor=address.replicas // 2 + 1,
+        shard_number=made.shards,
+        replication_factor=replicas,
+        write_consistency_factor=replicas // 2 + 1,
         on_disk_payload=True,
     )
     for field, kind in INDEXED.items():
-        index_field(client, address, field, kind)
-    describe(client, address, manifest)
+        index_field(client, made, field, kind)
+    describe(client, made, manifest)
+    lost = is_there(client, address)
+    if not lost:
+        point(client, made, {made.collection: made.target})
+        time.sleep(SETTLING)
+        lost = resolved(client, made) != made
+    if lost:  # to another process, which makes an index of this name too
+        delete(client, made, made.target)
+        raise taken
+
+
+def _spread(client: "QdrantClient", address: Address) -> Address:
+    """The address with the shards and replicas of the generation that serves, where it names none."""
+    like = aliases(client, address).get(address.like or "")
+    if like is None:
+        return address
+    had = calling(address, client.get_collection, like).config.params
+    return replace(
+        address, shards=address.shards or had.shard_number, replicas=address.replicas or had.replication_factor
+    )
 
 
 def is_there(client: "QdrantClient", address: Address) -> bool:
-    """Whether there is a collection of this name, Beige's or not."""
-    return calling(address, client.collection_exists, address.collection)
+    """Whether there is a collection of this name, or one that it stands for, Beige's or not."""
+    return calling(address, client.collection_exists, address.target)
 
 
 def index_field(client: "QdrantClient", address: Address, field: str, kind: str) -> None:
@@ -50,7 +78,7 @@ def index_field(client: "QdrantClient", address: Address, field: str, kind: str)
     calling(
         address,
         client.create_payload_index,
-        address.collection,
+        address.target,
         field,
         field_schema=models.PayloadSchemaType(kind),
         wait=True,
@@ -65,7 +93,7 @@ def describe(client: "QdrantClient", address: Address, manifest: Manifest) -> No
     calling(
         address,
         client.upsert,
-        address.collection,
+        address.target,
         [point],
         wait=True,
         ordering=models.WriteOrdering.STRONG,
@@ -79,7 +107,7 @@ def keep_as(client: "QdrantClient", address: Address, manifest: Manifest) -> Non
     calling(
         address,
         client.update_collection,
-        address.collection,
+        address.target,
         vectors_config={
             leg.name: models.VectorParamsDiff(quantization_config=quantised(leg.storage) or models.Disabled.DISABLED)
             for leg in manifest.legs
@@ -96,7 +124,7 @@ def manifest_of(client: "QdrantClient", address: Address) -> Manifest:
     """
     if not is_there(client, address):
         raise StoreError(f"there is no collection {address}: make it with beige index PATH --index {address}")
-    found = calling(address, client.retrieve, address.collection, [MANIFEST_ID])
+    found = calling(address, client.retrieve, address.target, [MANIFEST_ID])
     if not found or not found[0].payload or "rows" not in found[0].payload:
         raise StoreError(f"the collection {address} is no index of Beige's: name another one")
     return Manifest.from_rows(found[0].payload["rows"])

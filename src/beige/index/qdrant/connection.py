@@ -3,10 +3,11 @@
 import random
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from beige.environment import forbidden, qdrant_key
-from beige.errors import BeigeError, MissingExtraError, StoreError
+from beige.errors import BeigeError, GoneError, MissingExtraError, StoreError
 from beige.index.qdrant.address import Address
 
 if TYPE_CHECKING:
@@ -65,6 +66,16 @@ def connect(address: Address) -> "QdrantClient":
     return client
 
 
+@contextmanager
+def connected(address: Address) -> "Iterator[QdrantClient]":
+    """A client as of `connect`, closed when the block ends."""
+    client = connect(address)
+    try:
+        yield client
+    finally:
+        client.close()
+
+
 def _numbers(version: str) -> tuple[int, ...]:
     return tuple(int(part) for part in version.split(".")[:2] if part.isdigit())
 
@@ -73,6 +84,7 @@ def calling(address: Address, call: Callable[..., T], *arguments: Any, **options
     """The answer to a request that does the same when it is made twice, tried again where that may help.
 
     Raises:
+        GoneError: the collection is not there.
         StoreError: in one sentence, what the server said or that it says nothing.
     """
     pause = FIRST_PAUSE
@@ -108,7 +120,7 @@ def scrolled(
         page, offset = calling(
             address,
             client.scroll,
-            address.collection,
+            address.target,
             scroll_filter=which,
             limit=PAGE,
             offset=offset,
@@ -156,14 +168,15 @@ def _explained(error: Exception, address: Address) -> BeigeError:
     said = _line(_said(error))
     if _full(error):
         return StoreError(f"the disk of {server} is full ({said}): nothing was stored")
+    if error.status_code == 404:
+        return GoneError(f"{address} is not there ({said}): make it with beige index PATH --index {address}")
     refusal = _REFUSALS.get(error.status_code or 0, "{server} answered {status}: {said}")
-    return StoreError(refusal.format(server=server, address=address, said=said, status=error.status_code))
+    return StoreError(refusal.format(server=server, said=said, status=error.status_code))
 
 
 _REFUSALS = {
     401: "{server} refuses the key ({said}): put the right one into BEIGE_QDRANT_API_KEY",
     403: "{server} refuses the key ({said}): put the right one into BEIGE_QDRANT_API_KEY",
-    404: "{address} is not there ({said}): make it with beige index PATH --index {address}",
 }
 """What is said of a status, of which more can be said than its number."""
 

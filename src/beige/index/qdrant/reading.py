@@ -46,7 +46,7 @@ class Reading:
         Raises:
             StoreError: as for `calling`.
         """
-        return calling(self._address, call, self._address.collection, **options)
+        return calling(self._address, call, self._address.target, **options)
 
     def points(
         self, which: "models.Filter", *, with_payload: bool | list[str] = False, with_vectors: bool | list[str] = False

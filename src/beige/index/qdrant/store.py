@@ -4,13 +4,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Self
 
 from beige.documents.chunk import Document
-from beige.errors import StoreError
+from beige.errors import GoneError, StoreError
 from beige.index.filter import Filter
 from beige.index.manifest import Manifest
 from beige.index.qdrant import collection
 from beige.index.qdrant.address import Address
+from beige.index.qdrant.alias import resolved
 from beige.index.qdrant.connection import connect
-from beige.index.qdrant.lease import Lease
+from beige.index.qdrant.lease import Lease, leased
 from beige.index.qdrant.legs import Legs
 from beige.index.qdrant.reading import Reading
 from beige.index.qdrant.upload import Upload
@@ -25,36 +26,35 @@ class QdrantStore:
     """An index in a collection; one process writes, any number read, several threads use one object.
 
     Attributes:
-        address: where it is.
+        address: where it is, with the collection that its name stood for when it was opened.
+        replaced: whether that name stands for another one by now, as far as `reload_manifest` has found out.
         manifest: what it says of itself.
         notices: sentences on what was found half-done, and what was done about it.
     """
 
     def __init__(self, client: "QdrantClient", address: Address, *, write: bool) -> None:
         """Use `create` or `open`; the client is closed by `close`, or when this fails."""
-        self.address = address
+        self.replaced = False
         self.notices: list[str] = []
         self._client = client
         self._lease: Lease | None = None
         self._upload: Upload | None = None
-        self._reading = Reading(client, address)
         try:
-            self.manifest = collection.manifest_of(client, address)
+            if write:
+                self.address, self._lease = leased(client, address)
+            else:
+                self.address = resolved(client, address)
+            self.manifest = collection.manifest_of(client, self.address)
+            self._reading = Reading(client, self.address)
             self._legs = Legs(self._reading, self.manifest)
             if write:
-                self._lease = Lease(client, address)
-                self._upload = Upload(client, address, self.manifest.legs)
+                self._upload = Upload(client, self.address, self.manifest.legs)
                 if found := self._upload.recover():
                     self.notices.append(f"a writer was cut off before it had finished: {found}")
                 self._upload.remove_expired()
         except BaseException:
             self.close()
             raise
-
-    @property
-    def replaced(self) -> bool:
-        """Whether another index has taken this one's place: nothing takes a collection's."""
-        return False
 
     @classmethod
     def create(cls, address: Address, manifest: Manifest, client: "QdrantClient | None" = None) -> Self:
@@ -198,9 +198,19 @@ class QdrantStore:
         self.manifest = changed
 
     def reload_manifest(self) -> None:
-        """Read the manifest again, of which another process or object may have updated values."""
+        """Read the manifest again, of which another process or object may have updated values.
+
+        Raises:
+            GoneError: the name stands for another collection, or for none.
+        """
+        if resolved(self._client, self.address) != self.address:
+            self.replaced = True
+            raise GoneError(f"another collection has taken the place of {self.address}: open it again")
         self.manifest = collection.manifest_of(self._client, self.address)
         self._legs.forget()
+
+    def merge(self) -> None:
+        """Nothing: a server keeps its indexes by itself."""
 
     def close(self, *, merge: bool = True) -> None:
         """Let go of the connection and the right to write; what was upserted is already durable.

@@ -182,7 +182,7 @@ class Upload:
     def _call(self, call: Any, **options: Any) -> Any:
         from qdrant_client import models
 
-        done = calling(self._address, call, self._address.collection, **options)
+        done = calling(self._address, call, self._address.target, **options)
         for result in done if isinstance(done, list) else [done]:
             status = getattr(result, "status", models.UpdateStatus.COMPLETED)
             if status != models.UpdateStatus.COMPLETED:

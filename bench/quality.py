@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from beige import Index
 from beige.embedder import Embedder
 from beige.errors import EngineError
 from beige.evaluate.cache import Cache
@@ -21,7 +22,6 @@ from beige.evaluate.own import of_index
 from beige.evaluate.run import CORRELATIONS, Settings
 from beige.evaluate.study import study
 from beige.evaluate.systems import Model, parse_all
-from beige.index import Index
 from beige.models.checkpoint import open_checkpoint
 from bench.fusion import MODELS
 from bench.machine import circumstances

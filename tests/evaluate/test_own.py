@@ -6,13 +6,13 @@ from pathlib import Path
 
 import pytest
 
+from beige import Index
 from beige.errors import InputError
 from beige.evaluate.measures import rank
 from beige.evaluate.own import of_index
 from beige.evaluate.run import Settings, run
 from beige.evaluate.systems import System
 from beige.evaluate.tasks import part
-from beige.index import Index
 from beige.search import Searcher
 from tests import xlmr_checkpoints
 

@@ -448,6 +448,37 @@ def test_copilots_have_tools_over_it(remote, local):
     assert all(found)
 
 
+def test_the_quality_of_search_is_measured_through_a_server_as_in_the_folder(beige, here, url, folder, folders, fp32):
+    judged = [
+        {"_id": "1", "text": QUERY, "relevant": ["docs/stone.txt", "flow.md"]},
+        {"_id": "2", "text": "the speed of light", "relevant": {"docs/rows.jsonl#one": 2, "docs/rows.jsonl#two": 1}},
+        {"_id": "3", "text": "who inspects the lift?", "relevant": ["notes/lift"]},
+    ]
+    (here / "q.jsonl").write_text("".join(json.dumps(line) + "\n" for line in judged))
+    systems = ("dense", "bm25", "dense+bm25", str(folders["bert"]))
+    readers = {url: folders["reranker"].name, folder / "index": folders["reranker"]}
+    command = ["evaluate", "--queries", "q.jsonl", "--measure", "nDCG@10", "--measure", "RR@10", "--json"]
+    command += [part for system in systems for part in ("--system", system)]
+    done = [beige(*command, "--system", f"bm25,rerank={name}", "--index", index) for index, name in readers.items()]
+    assert [one.code for one in done] == [0, 0], done
+    said = [json.loads(one.out) for one in done]
+    served, expected = ([one["measures"] for _, one in sorted(each["systems"].items())] for each in said)
+    assert served == near(expected)
+    assert [set(each["systems"]) > set(systems) for each in said] == [True, True]
+    assert len({measures["nDCG@10"] for measures in served}) > 1
+    assert said[0]["data"]["documents"] == said[1]["data"]["documents"] > 4
+    assert said[0]["systems"]["dense"]["cost"]["dimensions"] == said[1]["systems"]["dense"]["cost"]["dimensions"]
+
+
+def test_every_passage_is_given(remote, local):
+    given, expected = (
+        sorted((one.source, one.position, one.text, one.locator.headings) for one in index.passages())
+        for index in (remote, local)
+    )
+    assert given == expected
+    assert len(given) == local.count()[1]
+
+
 def test_what_needs_the_index_itself_is_refused_in_a_sentence(beige, here, url, remote):
     (here / "q.jsonl").write_text('{"_id": "1", "text": "x", "relevant": []}\n')
     (here / "a.txt").write_text("x")
@@ -459,9 +490,6 @@ def test_what_needs_the_index_itself_is_refused_in_a_sentence(beige, here, url, 
         ("move", "elsewhere"),
         ("watch", "."),
         ("tune", "--queries", "q.jsonl"),
-        ("evaluate", "--queries", "q.jsonl"),
-        ("evaluate", "sample", "--output", "drawn"),
-        ("evaluate", "gate", "tiny"),
         ("index", "a.txt", "--rebuild"),
         ("index", "a.txt", "--storage", "int8"),
         ("add", "a.txt", "--source", "a", "--model", "bge-small-en-v1.5"),

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from beige.evaluate.data import Pairs, Retrieval
-    from beige.index import Index
+    from beige.search.any_index import AnyIndex
 
 _BAR = 10  # characters
 _WIDTHS = {"": _BAR, "95 %": 13}  # characters of columns that need more than a figure
@@ -44,7 +44,9 @@ def run(
         None, min=1, help="The most documents; the judged ones are always kept."
     ),
     language: str = LANGUAGE,
-    index: str | None = typer.Option(None, metavar="DIR", help="Measure on an index; its own legs are dense and bm25."),
+    index: str | None = typer.Option(
+        None, metavar="DIR|URL", help="Measure on an index, wherever it is; its own legs are dense and bm25."
+    ),
     queries: Path | None = typer.Option(
         None, metavar="FILE", help='For --index: lines {"_id", "text", "relevant": [SOURCE]}.'
     ),
@@ -66,7 +68,7 @@ def run(
     from beige.evaluate.benchmark import benchmark, tasks_of
     from beige.evaluate.study import publish, read, study
     from beige.evaluate.systems import parse_all
-    from beige.index import Index
+    from beige.search import open_index
 
     if sum(thing is not None for thing in (data, index, mteb or None)) != 1:
         raise UsageError("measure on one thing: a BEIR folder or a CSV file, or --index with --queries, or --mteb")
@@ -88,7 +90,7 @@ def run(
             if output is not None:
                 publish(output, document, {})
         else:
-            opened = None if index is None else stack.enter_context(Index.open(index))
+            opened = None if index is None else stack.enter_context(open_index(index))
             whole = _read(data, split, opened, queries)
             task = _chosen(
                 whole, [read(folder, split) for folder in documents], only_judged, (limit_queries, limit_documents)
@@ -114,7 +116,7 @@ def _refuse(what: str, options: Mapping[str, object]) -> None:
         raise UsageError(f"{given[0]} has no meaning with {what}: leave it out")
 
 
-def _read(data: Path | None, split: str | None, index: "Index | None", queries: Path | None) -> "Retrieval | Pairs":
+def _read(data: Path | None, split: str | None, index: "AnyIndex | None", queries: Path | None) -> "Retrieval | Pairs":
     from beige.evaluate.own import of_index
     from beige.evaluate.study import read
 

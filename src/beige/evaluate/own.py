@@ -10,9 +10,10 @@ from beige.evaluate.data import Record, Retrieval, read_grades, read_rows
 
 if TYPE_CHECKING:
     from beige.index import Index
+    from beige.search.any_index import AnyIndex
 
 
-def of_index(index: "Index", queries: Path, qrels: Path | None = None) -> Retrieval:
+def of_index(index: "Index | AnyIndex", queries: Path, qrels: Path | None = None) -> Retrieval:
     """An index's passages as documents, and a file of queries whose judgements name the index's sources.
 
     Args:
@@ -26,7 +27,7 @@ def of_index(index: "Index", queries: Path, qrels: Path | None = None) -> Retrie
     Raises:
         InputError: a line cannot be read, a source is not in the index or ambiguous, or nothing is relevant.
     """
-    passages = {f"{passage.source}#{passage.position}": passage for passage in index.store.scan()}
+    passages = {f"{passage.source}#{passage.position}": passage for passage in index.passages()}
     known = {passage.source for passage in passages.values()}
     rows = list(read_rows(queries, full=True))
     if qrels is None:

@@ -29,12 +29,13 @@ from beige.evaluate.significance import Comparison, Interval, bootstrap, compare
 from beige.evaluate.systems import Model, System
 from beige.evaluate.variants import STORAGES, shortened
 from beige.evaluate.words import Words
+from beige.index.place import Server
 from beige.language import detect
 from beige.models.catalogue import find_card
 from beige.search.strangers import asked_in, is_stranger
 
 if TYPE_CHECKING:
-    from beige.index import Index
+    from beige.search.any_index import AnyIndex
 
 PASSAGES = 500
 """Passages that an index is searched for, the best of each document being the document's; fewer than 100 may remain."""
@@ -92,7 +93,7 @@ class Settings:
     prices: Prices = field(default_factory=prices)
     budget: Budget = field(default_factory=Budget)
     language: str = AUTO
-    index: "Index | None" = None
+    index: "AnyIndex | None" = None
     tell: Report = lambda doing, done, total: None
 
 
@@ -130,7 +131,7 @@ def run(system: System, data: Retrieval | Pairs, measures: Sequence[str], settin
             return _pairs(system, data, measures, settings, stack)
         wanted = [Measure.parse(name) for name in measures]
         if settings.index is not None and _own(system):
-            outcome = _searched(system, data, settings.index, settings, stack)
+            outcome = _searched(system, data, settings.index, settings)
         else:
             depth = max(DEPTH, *(measure.cutoff or 0 for measure in wanted))
             outcome = _ranked(system, data, depth, settings, stack)
@@ -155,6 +156,11 @@ def comparisons(results: Iterable[Result], measures: Sequence[str]) -> list[Comp
         for measure in measures
         for comparison in compare(measure, {result.system.name: result.figures[measure] for result in results})
     ]
+
+
+def searched_elsewhere(system: System, settings: Settings) -> bool:
+    """Whether a server searches for the system, with its own models and rerankers."""
+    return settings.index is not None and isinstance(settings.index.place, Server) and _own(system)
 
 
 def open_encoder(model: Model, settings: Settings, stack: ExitStack) -> Encoder:
@@ -243,18 +249,17 @@ def _words(documents: tuple[str, ...], language: str) -> Words:
     return Words(documents, language)
 
 
-def _searched(system: System, data: Retrieval, index: "Index", settings: Settings, stack: ExitStack) -> _Outcome:
-    """The index's own legs, by the search that users get."""
-    from beige.search import Searcher
-
+def _searched(system: System, data: Retrieval, index: "AnyIndex", settings: Settings) -> _Outcome:
+    """The index's own legs, by the search that users get; a server reads with its own rerankers."""
     legs = [leg for leg, wanted in (("dense", system.dense), ("bm25", system.words)) if wanted]
-    reader = None if system.rerank is None else Remembering(system.rerank, settings.cache)
-    searcher = stack.enter_context(Searcher(index, reranker=reader))
+    elsewhere = searched_elsewhere(system, settings)
+    reader = None if system.rerank is None or elsewhere else Remembering(system.rerank, settings.cache)
+    reranker = system.rerank if elsewhere else reader
     found: dict[str, dict[str, float]] = {}
     seconds = np.zeros(len(data.queries))
     for number, (query, text) in enumerate(data.queries.items()):
         started = time.perf_counter()
-        hits = searcher.search(text, PASSAGES, legs=legs, fusion=system.fusion)
+        hits = index.search(text, PASSAGES, reranker=reranker, legs=legs, fusion=system.fusion)
         seconds[number] = time.perf_counter() - started - (0.0 if reader is None else reader.late)
         # The order is what a user sees; after a reranker it is not that of the fused scores.
         sources = dict.fromkeys(hit.source for hit in hits)
@@ -262,10 +267,11 @@ def _searched(system: System, data: Retrieval, index: "Index", settings: Setting
         settings.tell(f"{system.name}: searches", number + 1, len(data.queries))
     cost = Cost()
     if system.dense:
-        leg = index.manifest.leg("dense")
+        made = index.status().manifest
+        leg = made.leg("dense")
         assert leg.encoder is not None
         assert leg.dimension is not None
-        precision = index.manifest.encoder(leg.encoder).precision
+        precision = made.encoder(leg.encoder).precision
         cost = Cost(dimensions=leg.dimension, bytes_per_vector=2 * leg.dimension, precision=precision)  # float16
     measured = seconds[1:] if len(seconds) > 1 else seconds  # the first one waits for the model
     return _Outcome(found, _with_latency(cost, measured))

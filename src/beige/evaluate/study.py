@@ -12,7 +12,7 @@ from beige.evaluate.record import RECORD, Answered, answered, record, save, slug
 from beige.evaluate.report.html import check as check_html
 from beige.evaluate.report.html import html
 from beige.evaluate.report.markdown import markdown
-from beige.evaluate.run import Settings, comparisons, measures_of, open_encoder, run
+from beige.evaluate.run import Settings, comparisons, measures_of, open_encoder, run, searched_elsewhere
 from beige.evaluate.systems import System
 from beige.evaluate.tasks import fingerprint
 from beige.models.checkpoint import open_checkpoint
@@ -90,7 +90,7 @@ def check(systems: Sequence[System], settings: Settings) -> None:
         for system in systems:
             if system.model is not None and (system.model.runner != "index" or settings.index is None):
                 open_encoder(system.model, settings, stack)
-            if system.rerank is not None:
+            if system.rerank is not None and not searched_elsewhere(system, settings):
                 open_checkpoint(system.rerank)
 
 

@@ -25,7 +25,7 @@ from beige.index.removal import remove
 from beige.index.report import Change, Report, silent
 from beige.index.serving import Serving
 from beige.index.status import Status
-from beige.index.store import Store
+from beige.index.store import Passage, Store
 
 if TYPE_CHECKING:
     from beige.embedder import Embedder
@@ -407,6 +407,10 @@ class Index:
             report = remove(store, sources, prefix=prefix, base=base, tell=tell or silent)
             report.notices += store.notices
         return report
+
+    def passages(self) -> Iterator[Passage]:
+        """Every stored chunk once, in an order that is the store's."""
+        return self.store.scan()
 
     def count(self) -> tuple[int, int]:
         """How many documents and chunks it holds."""

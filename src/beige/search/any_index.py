@@ -14,7 +14,7 @@ from beige.index.filter import Filter
 from beige.index.place import Place
 from beige.index.report import Change, Report
 from beige.index.status import Status
-from beige.index.store import Stored
+from beige.index.store import Passage, Stored
 from beige.search.hit import Hit, Results
 from beige.search.request import Options, Request
 from beige.search.reranking import Reads
@@ -114,6 +114,10 @@ class AnyIndex(ABC):
             where: which of them: those with a chunk that passes.
             after: a source.
         """
+
+    @abstractmethod
+    def passages(self) -> Iterator[Passage]:
+        """Every stored chunk once, in no order; behind a server their ids mean nothing."""
 
     @abstractmethod
     def named_here(self, source: str) -> str:

@@ -1,5 +1,6 @@
 """An index behind a Beige server, used as one that is here."""
 
+import itertools
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import timedelta
@@ -22,7 +23,7 @@ from beige.index.server.listing import ROUTE, listed
 from beige.index.server.paths import bring
 from beige.index.server.sending import Sending, spelled
 from beige.index.status import Status, status_of
-from beige.index.store import Stored
+from beige.index.store import Passage, Stored
 from beige.search.any_index import AnyIndex
 from beige.search.hit import Results
 from beige.search.request import Request
@@ -125,6 +126,14 @@ class RemoteIndex(AnyIndex):
         """See `AnyIndex.documents`."""
         asked = where if where is None or isinstance(where, str) else write(where)
         return listed(self._connection, storable(prefix), asked, storable(after))
+
+    def passages(self) -> Iterator[Passage]:
+        """See `AnyIndex.passages`; each document is asked for by itself."""
+        ids = itertools.count()
+        for stored in self.documents():
+            if (document := self.document(stored.source)) is not None:  # it is there still
+                for position, chunk in enumerate(document.chunks):
+                    yield Passage(next(ids), document.source, position, chunk.text, chunk.locator, document.media)
 
     def named_here(self, source: str) -> str:
         """The same name: the server's folders are not here."""

@@ -31,13 +31,13 @@ def run(
     from beige.evaluate.gate import gate
     from beige.evaluate.sample import sample
     from beige.evaluate.study import read
-    from beige.index import Index
+    from beige.search import open_index
 
     if data is not None:
         task = read(data, split)
     else:
-        with Index.open(index) as opened:
-            task = sample(opened.store.scan(), _DRAWN)
+        with open_index(index) as opened:
+            task = sample(opened.passages(), _DRAWN)
     with settings([], 0.0, AUTO) as used:
         verdict = gate(model, precision, task, used, tolerance=tolerance)
     if as_json:

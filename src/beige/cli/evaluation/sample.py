@@ -25,10 +25,10 @@ def run(
     """
     from beige.evaluate.sample import sample, save
     from beige.evaluate.writer import writer
-    from beige.index import Index
+    from beige.search import open_index
 
-    with Index.open(index) as opened, ExitStack() as stack:
-        task = sample(opened.store.scan(), number, None if llm is None else writer(llm, stack))
+    with open_index(index) as opened, ExitStack() as stack:
+        task = sample(opened.passages(), number, None if llm is None else writer(llm, stack))
     save(task, output)
     kinds = Counter(key.partition("-")[2] for key in task.queries)
     if as_json:

@@ -3,7 +3,6 @@
 Written to docs/measurements/fusion.md; vectors are kept between runs, so that a broken one goes on where it stopped.
 """
 
-import argparse
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,10 +12,8 @@ from beige.evaluate.study import study
 from beige.evaluate.systems import parse_all
 from beige.evaluate.tasks import part
 from beige.models.catalogue import find_card
-from bench.machine import circumstances
-from bench.records import MEASURE, RECALL, Task, difference, kept, told
-from bench.report import FOLDER, Target, described, judged, table, targets, write
-from bench.texts import DATA
+from bench.records import MEASURE, RECALL, Task, difference, gathered
+from bench.report import Target, described, judged, table, targets, write
 
 MODELS = ("bge-small-en-v1.5", "bge-small-en", "bge-small-zh-v1.5", "e5-small-v2", "all-MiniLM-L6-v2")
 LEGS = ("dense", "bm25", "hybrid", "reciprocal")
@@ -109,18 +106,11 @@ def render(around: Mapping[str, Any], found: Sequence[Mapping[str, Any]], figure
 
 def main() -> None:
     """Measure, print and write."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--data", type=Path, default=DATA, help="the data sets' folder")
-    parser.add_argument("--output", type=Path, default=FOLDER)
-    parser.add_argument("--quick", action="store_true", help="a tenth of everything, to try the code")
-    options = parser.parse_args()
-    around = circumstances()
-    with kept() as cache:
-        found = list(records(options.data, Settings(cache, tell=told), options.quick))
+    around, found, output = gathered(__doc__, records)
     figures = aims(found)
     page = render(around, found, figures)
     print(page)
-    write("fusion", page, {"circumstances": around, "records": found, "targets": judged(figures)}, options.output)
+    write("fusion", page, {"circumstances": around, "records": found, "targets": judged(figures)}, output)
 
 
 if __name__ == "__main__":

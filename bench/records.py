@@ -1,7 +1,8 @@
 """Runs of `beige evaluate` that are kept in docs: the data, the vectors of a run that was cut, the tables."""
 
+import argparse
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from hashlib import blake2b
 from pathlib import Path
@@ -12,7 +13,11 @@ from beige.environment import home
 from beige.evaluate.cache import Cache
 from beige.evaluate.data import Retrieval, read_retrieval
 from beige.evaluate.report.findings import ordered
+from beige.evaluate.run import Settings
 from beige.evaluate.tasks import pool
+from bench.machine import circumstances
+from bench.report import FOLDER
+from bench.texts import DATA
 
 MEASURE, RECALL = "nDCG@10", "R@100"
 
@@ -52,6 +57,25 @@ def workplace() -> Path:
 def kept() -> Cache:
     """The vectors of an earlier run of the same code."""
     return Cache(workplace() / "cache.sqlite")
+
+
+def gathered(
+    description: str | None, records: Callable[[Path, Settings, bool], Iterable[dict[str, Any]]]
+) -> tuple[dict[str, Any], list[dict[str, Any]], Path]:
+    """What a program that measures records was asked for on its command line: circumstances, records, output folder.
+
+    Args:
+        description: the program's.
+        records: makes them from the data sets' folder; the last argument asks for few queries and documents.
+    """
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument("--data", type=Path, default=DATA, help="the data sets' folder")
+    parser.add_argument("--output", type=Path, default=FOLDER)
+    parser.add_argument("--quick", action="store_true", help="few queries and documents, to see that it runs")
+    options = parser.parse_args()
+    around = circumstances()
+    with kept() as cache:
+        return around, list(records(options.data, Settings(cache, tell=told), options.quick)), options.output
 
 
 def told(doing: str, done: int, total: int) -> None:

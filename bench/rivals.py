@@ -3,7 +3,6 @@
 Written to docs/measurements/rivals.md; vectors are kept between runs, so that a broken one goes on where it stopped.
 """
 
-import argparse
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -12,10 +11,8 @@ from beige.evaluate.run import Settings
 from beige.evaluate.study import study
 from beige.evaluate.systems import parse_all
 from beige.evaluate.tasks import part
-from bench.machine import circumstances
-from bench.records import MEASURE, RECALL, Task, kept, rows, size, told
-from bench.report import FOLDER, described, table, write
-from bench.texts import DATA
+from bench.records import MEASURE, RECALL, Task, gathered, rows, size
+from bench.report import described, table, write
 
 ENGLISH = (
     "bm25",
@@ -82,17 +79,10 @@ def _remarks(record: Mapping[str, Any]) -> list[str]:
 
 def main() -> None:
     """Measure, print and write."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--data", type=Path, default=DATA, help="the data sets' folder")
-    parser.add_argument("--output", type=Path, default=FOLDER)
-    parser.add_argument("--quick", action="store_true", help="few queries and documents, to see that it runs")
-    options = parser.parse_args()
-    around = circumstances()
-    with kept() as cache:
-        found = list(records(options.data, Settings(cache, tell=told), options.quick))
+    around, found, output = gathered(__doc__, records)
     page = render(around, found)
     print(page)
-    write("rivals", page, {"circumstances": around, "records": found}, options.output)
+    write("rivals", page, {"circumstances": around, "records": found}, output)
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 import json
 import random
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,9 +13,11 @@ from typer.testing import CliRunner
 from beige.cli import build
 from beige.errors import InputError
 from beige.evaluate import tuning
-from beige.evaluate.measures import Measure
+from beige.evaluate.data import Retrieval as Data
+from beige.evaluate.measures import Measure, mean
 from beige.evaluate.own import of_index
-from beige.evaluate.tuning import DEPTHS, FEWEST, choices, fused, listen, tune
+from beige.evaluate.tuning import CHOICES, FEWEST, FEWEST_DOCUMENTS, listen, tune
+from beige.evaluate.ways import DEPTHS, choices, depths, fused
 from beige.index import Index
 from beige.index.manifest import Choice, Leg
 from beige.search import Searcher
@@ -40,7 +43,7 @@ def index(tmp_path: Path, tiny_bert: Path) -> Iterator[Index]:
 
 
 def judged(folder: Path, relevant: dict[int, int]) -> tuple[Path, Path]:
-    """Queries for a document's rare word, and the document that is said to be relevant."""
+    """Queries for a document's rare word, and the document that is said to be relevant, by the query's number."""
     chance = random.Random(1)
     queries, qrels = folder / "queries.jsonl", folder / "qrels.tsv"
     queries.write_text(
@@ -66,7 +69,8 @@ def test_every_leg_and_fusion_is_tried_and_weights_sum_to_one() -> None:
     assert {way.legs for way in tried} == {
         ("dense",), ("bm25",), ("dense", "bm25"), ("dense", "multi"), ("bm25", "multi"), ("dense", "bm25", "multi"),
     }  # fmt: skip
-    assert {way.depth for way in tried} == set(DEPTHS)
+    assert {way.depth for way in [tried[0], *depths(tried[0])]} == set(DEPTHS)
+    assert Choice(("dense", "bm25", "multi")) in tried, "as it is searched without tuning"
     assert {way.legs for way in tried if way.feedback} == {("dense", "bm25"), ("dense", "bm25", "multi")}
     for way in tried:
         assert not way.weights or (set(way.weights) == set(way.legs) and sum(way.weights.values()) == pytest.approx(1))
@@ -76,7 +80,7 @@ def test_every_leg_and_fusion_is_tried_and_weights_sum_to_one() -> None:
 def test_what_would_be_found_is_what_is_found(index: Index, tmp_path: Path) -> None:
     data = of_index(index, *judged(tmp_path, RARE))
     heard = listen(index, data)
-    ways = [way for way in choices(index.manifest.legs) if way.depth == 50][::5]
+    ways = [replace(way, depth=50) for way in choices(index.manifest.legs)][::5]
     assert len(ways) > 3
     assert {bool(way.feedback) for way in ways} == {True, False}
     retrieval = Retrieval(index, None)
@@ -100,7 +104,9 @@ def test_what_would_be_found_is_what_is_found(index: Index, tmp_path: Path) -> N
 
 def test_the_better_leg_is_chosen_and_the_gain_is_held_out(index: Index, tmp_path: Path) -> None:
     data = of_index(index, *judged(tmp_path, RARE))
-    outcome = tune(index, data, listen(index, data), NDCG)
+    told: list[int] = []
+    outcome = tune(index, data, listen(index, data), NDCG, tell=told.append)
+    assert sum(told) == CHOICES
     assert outcome.better
     assert outcome.choice.legs == ("bm25",) or outcome.choice.weights["bm25"] > 0.4
     assert outcome.interval.low > 0
@@ -132,6 +138,28 @@ def test_few_queries_are_refused(index: Index, tmp_path: Path) -> None:
         tune(index, data, listen(index, data), NDCG)
 
 
+def test_many_queries_about_few_documents_are_few(index: Index, tmp_path: Path) -> None:
+    about = {number: number % (FEWEST_DOCUMENTS - 1) for number in range(40)}
+    data = of_index(index, *judged(tmp_path, about))
+    with pytest.raises(InputError, match=f"40 judged queries are about {FEWEST_DOCUMENTS - 1} documents"):
+        tune(index, data, listen(index, data), NDCG)
+
+
+def by(index: Index, data: Data, choice: Choice, wise: "Wise") -> float:
+    """nDCG@10 as a search of that kind has it."""
+    with Searcher(index, reranker=wise) as searcher:
+        run = {
+            key: {
+                hit.source: -float(place)
+                for place, hit in reversed(
+                    list(enumerate(searcher.run(Request(text, 100, legs=choice.legs, rerank=choice.read)).hits))
+                )
+            }
+            for key, text in data.queries.items()
+        }
+    return mean(data.judgements, run, [NDCG])[NDCG]
+
+
 class Wise:
     """A reranker that knows the rare word; it counts what it reads."""
 
@@ -152,10 +180,17 @@ def test_reranking_is_chosen_where_it_pays(
     monkeypatch.setattr(tuning, "choices", lambda legs: [Choice(("dense",))])
     data = of_index(index, *judged(tmp_path, RARE))
     wise = Wise(sign)
-    outcome = tune(index, data, listen(index, data), NDCG, reranker=("wise", wise))
+    outcome = tune(index, data, listen(index, data), NDCG, rerankers={"wise": wise})
     assert (outcome.choice.rerank == "wise") is (sign == 1)
     assert outcome.better is (sign == 1)
     assert wise.read <= len(RARE) * 60, "no pair is read twice"
+    if sign == 1:
+        index.prefer(outcome.choice)
+        again = tune(index, data, listen(index, data), NDCG, rerankers={"wise": wise})
+        assert again.before == pytest.approx(by(index, data, outcome.choice, wise))
+        assert not again.better
+        with pytest.raises(InputError, match="tuned to the reranker wise"):
+            tune(index, data, listen(index, data), NDCG)
 
 
 def test_the_command(index: Index, tmp_path: Path) -> None:

@@ -37,7 +37,7 @@ def run(
     from beige.errors import UsageError
     from beige.evaluate.measures import Measure
     from beige.evaluate.own import of_index
-    from beige.evaluate.tuning import FOLDS, listen, tune
+    from beige.evaluate.tuning import CHOICES, listen, tune
     from beige.index import Index
     from beige.reranker import Reranker
 
@@ -46,13 +46,14 @@ def run(
         raise UsageError("Judged tells how much is judged, not how good it is: tune for another measure")
     with Index.open(index) as opened:
         data = of_index(opened, queries, qrels)
-        reranker = (rerank, Reranker(rerank)) if rerank else None
+        own = opened.manifest.choice.rerank if opened.manifest.choice else None
+        rerankers = {name: Reranker(name) for name in (rerank, own) if name}
         with progress("queries") as bar:
             task = bar.add_task("asking", total=len(data.judgements))
             heard = listen(opened, data, lambda more: bar.update(task, advance=more))
-            task = bar.add_task("choosing", total=FOLDS + 1)
+            task = bar.add_task("choosing", total=CHOICES)
             outcome = tune(
-                opened, data, heard, wanted, reranker=reranker, tell=lambda more: bar.update(task, advance=more)
+                opened, data, heard, wanted, rerankers=rerankers, tell=lambda more: bar.update(task, advance=more)
             )
         written = not dry_run and (outcome.better or outcome.calibration is not None)
         if written:
@@ -70,10 +71,10 @@ def _show(outcome: "Outcome", dry_run: bool) -> None:
     gain, low, high = outcome.after - outcome.before, outcome.interval.low, outcome.interval.high
     console.print(
         f"{outcome.measure} of {outcome.queries} queries: [bold]{outcome.before:.4f}[/bold] as it is searched now, "
-        f"[bold]{outcome.after:.4f}[/bold] tuned (each query searched as is best for the others)"
+        f"[bold]{outcome.after:.4f}[/bold] tuned (each query searched as was surest by the others)"
     )
     console.print(f"gain {gain:+.4f}, with 95 % confidence from {low:+.4f} to {high:+.4f}, p = {outcome.p:.3f}")
-    console.print(f"best on all: {spelled(outcome.choice)}")
+    console.print(f"surest by all: {spelled(outcome.choice)}")
     if not outcome.better:
         console.print("Not certain enough: the index is searched as before.")
     elif dry_run:

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from beige.index.manifest import FEEDBACK, Choice, Leg
-from beige.search.fusion import FUSIONS, Evidence, fuse
+from beige.search.fusion import FUSIONS, Evidence, fuse, standings
 from beige.search.retrieval import Candidates
 from beige.values import Floats
 
@@ -72,11 +72,12 @@ def fused(found: Candidates, way: Choice) -> tuple[NDArray[np.int64], Floats]:
         way: of searching.
     """
     evidence = {leg: _within(found.evidence[leg], way.depth) for leg in way.legs}
-    if way.feedback and FEEDBACK in found.evidence:
-        evidence[FEEDBACK] = replace(_within(found.evidence[FEEDBACK], way.depth), beside=way.feedback)
     finders = [one for one in evidence.values() if one.kind != "multi"]
     kept = np.flatnonzero(np.any([one.ranks > 0 for one in finders], axis=0)) if finders else np.empty(0, np.int64)
     some = {leg: replace(one, scores=one.scores[kept], ranks=one.ranks[kept]) for leg, one in evidence.items()}
+    if way.feedback and (like := found.evidence.get(FEEDBACK)):
+        said = like.scores[kept]
+        some[FEEDBACK] = replace(like, scores=said, ranks=standings(said), beside=way.feedback)
     scores = fuse(way.fusion, some, way.weights or None)
     return kept, np.nan_to_num(scores, nan=-np.inf)
 

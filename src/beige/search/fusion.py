@@ -35,6 +35,11 @@ class Evidence:
     beside: float = 0.0
 
 
+def standings(scores: Floats) -> Ints:
+    """The place of each score among all, from 1 for the highest; equal ones share the best of their places, (n,)."""
+    return (np.searchsorted(np.sort(-scores), -scores) + 1).astype(np.int32)
+
+
 def convex(legs: Sequence[Evidence], weights: Sequence[float]) -> Floats:
     """The weighted mean of the legs' scores, each scaled so that what is not above its floor is 0 and its best is 1.
 

@@ -80,7 +80,7 @@ class Request:
         depth: candidates of each leg, up to 1000, and at least the limit; None for what the index was tuned to, else
             100.
         feedback: from 0 to 1, what likeness to the two best candidates weighs, as a part of what the legs weigh
-            together; None for what the index was tuned to, else 0. It takes a second look into the dense leg.
+            together; None for what the index was tuned to, else 0.
         rescore: how many of the best fused candidates a leg of token vectors ("multi") scores, from 1 to 1000.
         multi_within: seconds that may be spent on computing the candidates' token vectors where the index has no such
             leg; those that the time does not suffice for count as the last. None for never.

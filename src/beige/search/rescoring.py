@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from beige.scores import multi_score
-from beige.search.fusion import Evidence, fuse
+from beige.search.fusion import Evidence, fuse, standings
 from beige.search.request import FUSION, Request
 from beige.values import Floats
 
@@ -51,7 +51,7 @@ def opinion(scores: Floats) -> Evidence:
     asked = ~np.isnan(scores)
     given = scores[asked]
     ranks = np.zeros(len(scores), np.int32)
-    ranks[asked] = 1 + (given[None, :] > given[:, None]).sum(axis=1)
+    ranks[asked] = standings(given)
     return Evidence(scores, ranks, float(given.min()) if len(given) else 0.0, "multi")
 
 

@@ -17,7 +17,7 @@ from beige.index.filter import Filter
 from beige.index.manifest import FEEDBACK, Leg
 from beige.index.store import Ids, Passage, Ranking, Vector
 from beige.index.vectors import of_query
-from beige.search.fusion import Evidence, fuse
+from beige.search.fusion import Evidence, fuse, standings
 from beige.search.request import DEPTH, FUSION, Request
 from beige.search.rescoring import best, computed, opinion, standing
 from beige.search.strangers import FIFTH, SAMPLE, asked_in, is_stranger, spread_of, trust
@@ -66,11 +66,6 @@ class _Asked:
     query: Vector
     ranking: Ranking | None
     strange: bool = False  # whether its model was not made for the language that is asked in
-    feedback: float = 0.0  # what it weighs beside the legs, where it asks for what is like the best
-
-    @property
-    def name(self) -> str:
-        return FEEDBACK if self.feedback else self.leg.name
 
 
 class Retrieval:
@@ -101,8 +96,8 @@ class Retrieval:
         asked = self._ask_all(request, where)
         finders = [one for one in asked if one.ranking is not None]
         found = self._found(finders)
-        if request.feedback and (like := self._like_the_best(request, finders, found, where)):
-            found = self._found([*finders, like])
+        if request.feedback:
+            found = self._like_the_best(request.feedback, finders, found)
         for one in asked:
             if one.ranking is None:
                 found = self._rescored(request, one, found)
@@ -112,33 +107,33 @@ class Retrieval:
         """The best chunks of all, each with what all say of it."""
         rankings = [(one, one.ranking) for one in asked if one.ranking is not None]
         ids = np.unique(np.concatenate([ranking.ids for _, ranking in rankings]))  # (n,)
-        evidence = {one.name: self._evidence(one, ranking, ids) for one, ranking in rankings}
+        evidence = {one.leg.name: self._evidence(one, ranking, ids) for one, ranking in rankings}
         gone = np.any([np.isnan(found.scores) for found in evidence.values()], axis=0)  # removed while we searched
-        return Candidates(ids, evidence, {one.name: one.query for one in asked}).only(~gone)
+        return Candidates(ids, evidence, {one.leg.name: one.query for one in asked}).only(~gone)
 
-    def _like_the_best(
-        self, request: Request, finders: Sequence[_Asked], found: Candidates, where: Filter | None
-    ) -> _Asked | None:
-        """What is most like the best candidates of the usual fusion, by the mean of their vectors.
+    def _like_the_best(self, feedback: float, finders: Sequence[_Asked], found: Candidates) -> Candidates:
+        """The candidates with how like they are to the best of the usual fusion, by the mean of these' vectors.
 
         Pseudo-relevance feedback: Rocchio, "Relevance Feedback in Information Retrieval" (1971), on vectors as in Li et
         al., "Pseudo Relevance Feedback with Deep Language Models and Dense Retrievers" (2021),
         https://arxiv.org/abs/2108.11044, but as an opinion of its own, so that the query's own scores stay what they
-        are. None where there are no candidates, or the model was not made for the language.
+        are, and of the candidates alone. Without it where there are none, or the model was not made for the language.
         """
         dense = next((one for one in finders if one.leg.kind == "dense"), None)
         if dense is None:
             raise UsageError("feedback compares dense vectors, and no such leg is searched: leave it out")
+        if dense.strange or not len(found.ids):
+            return found
+        store, leg = self._index.store, dense.leg.name
         seeds = found.ids[best(fuse(FUSION, found.evidence), SEEDS)]
-        vectors = (
-            [] if dense.strange or not len(seeds) else list(self._index.store.vectors(dense.leg.name, seeds).values())
-        )
+        vectors = list(store.vectors(leg, seeds).values())
         if not vectors:
-            return None
+            return found
         mean = np.stack([np.asarray(vector) for vector in vectors]).sum(axis=0, dtype=np.float64)  # (d,)
-        query: Floats = (mean / max(float(np.linalg.norm(mean)), 1e-12)).astype(np.float32)
-        ranking = self._index.store.top(dense.leg.name, query, _depth(request), where)
-        return replace(dense, query=query, ranking=ranking, feedback=request.feedback or 0.0)
+        centre: Floats = (mean / max(float(np.linalg.norm(mean)), 1e-12)).astype(np.float32)
+        scores = store.scores(leg, centre, found.ids)
+        said = Evidence(scores, standings(scores), float(store.centroid(leg) @ centre), "dense", beside=feedback)
+        return replace(found, evidence={**found.evidence, FEEDBACK: said}).only(~np.isnan(scores))
 
     def close(self) -> None:
         """Let go of the threads; index and embedder stay open."""
@@ -239,7 +234,7 @@ class Retrieval:
             return Evidence(scores, ranks, 0.0, asked.leg.kind, FIFTH if asked.strange else 1.0)
         floor = float(self._index.store.centroid(asked.leg.name) @ query)
         if not asked.strange or not len(ranking.scores):
-            return Evidence(scores, ranks, floor, asked.leg.kind, beside=asked.feedback)
+            return Evidence(scores, ranks, floor, asked.leg.kind)
         spread = spread_of(self._index.store.sample(asked.leg.name, SAMPLE), query, floor)
         return Evidence(scores, ranks, floor, asked.leg.kind, trust(float(ranking.scores[0]), floor, spread))
 

@@ -152,9 +152,8 @@ def tune(
             f"the {len(heard)} judged queries are about {count} documents, which are too few to choose by: "
             f"judge queries about at least {FEWEST_DOCUMENTS}"
         )
-    ways = [today, *(way for way in choices(index.manifest.legs) if way != today)]
-    gain = held_out(lambda among: trial.gains(trial.surest(ways, among)), count, tell)
-    choice = trial.surest(ways, np.ones(count, bool))
+    gain = held_out(lambda among: trial.gains(trial.surest(among)), count, tell)
+    choice = trial.surest(np.ones(count, bool))
     tell(1)
     before = float(trial.figures(today).mean())
     interval, p = bootstrap(gain[None])[0], randomisation(gain[None])[0]
@@ -194,15 +193,18 @@ class Trial:
     def __post_init__(self) -> None:
         self._judgements = {key: self.data.judgements[key] for key in self.heard}
         self._groups = topics(self._judgements)  # (queries,)
+        legs = self.index.manifest.legs
+        self._ways = [self.today, *(way for way in choices(legs) if way != self.today)]
         self._known: dict[str, NDArray[np.float64]] = {}  # figures by way
+        self._gains: dict[str, NDArray[np.float64]] = {}  # likewise
         self._read: dict[tuple[str, str, int], float] = {}  # by model, query, place among its candidates
 
-    def surest(self, ways: Sequence[Choice], among: NDArray[np.bool_]) -> Choice:
+    def surest(self, among: NDArray[np.bool_]) -> Choice:
         """The way whose gain over today's is surest to be large, by some groups (groups,): the first of several.
 
         Legs, fusion, weights and feedback are chosen first, then the depth, then whether a reranker pays.
         """
-        best = self._surest(ways, among)
+        best = self._surest(self._ways, among)
         best = self._surest([best, *depths(best)], among)
         return self._surest([best, *(way for name in self.rerankers for way in reranked(best, name))], among)
 
@@ -211,7 +213,10 @@ class Trial:
 
     def gains(self, way: Choice) -> NDArray[np.float64]:
         """The gain of each group over today's way, (groups,)."""
-        return gathered(self.figures(way) - self.figures(self.today), self._groups)
+        name = str(way)
+        if name not in self._gains:
+            self._gains[name] = gathered(self.figures(way) - self.figures(self.today), self._groups)
+        return self._gains[name]
 
     def figures(self, way: Choice) -> NDArray[np.float64]:
         """The measure of each query, (queries,)."""

@@ -41,6 +41,7 @@ def main() -> int:
     parser.add_argument("--docs", type=Path, help="a folder of your own documents")
     parser.add_argument("--query", action="append", help="search for this; repeat for more")
     options = parser.parse_args()
+    options.docs = options.docs and options.docs.expanduser()  # make quotes it, so that no shell does
     if options.docs and not options.docs.exists():
         print(f"demo: {options.docs} does not exist: give DOCS the folder of your documents", file=sys.stderr)
         return 2
@@ -67,7 +68,8 @@ def main() -> int:
         ["index", "FOLDER", "--index", "FOLDER/.beige"],
     ):
         print(f"  {spell(line)}")
-    print("\nor serve the model to your OpenAI, Cohere and other clients (pip install 'beige[serve]'):\n")
+    print("\nor serve the model to your OpenAI, Cohere and other clients:\n")
+    print(f"  {os.path.relpath(sys.executable, Path.cwd())} -m pip install '.[serve]'")
     print(f"  {spell(['serve'])}")
     print(f"  {CURL}")
     if not options.docs:

@@ -39,6 +39,7 @@ def test_shows_the_commands_and_what_they_find(bge_small, documents):
     assert places == sorted(places)
     assert "wings.md" in said[places[2] :].split("Now type")[0].partition("bread.txt")[0]
     assert "Now type" in said
+    assert "-m pip install '.[serve]'" in said, "another project has the name beige on PyPI"
     assert said.index("beige serve") < said.index("curl localhost:8000/v1/embeddings")
     again = _demo("--docs", documents, "--query", "dough", BEIGE_HOME=home, BEIGE_OFFLINE="1")
     assert "2 unchanged" in again.stdout + again.stderr
@@ -56,6 +57,7 @@ def test_documents_that_are_not_there(tmp_path):
     done = _demo("--docs", tmp_path / "absent")
     assert done.returncode == 2
     assert "absent does not exist" in done.stderr
+    assert "/nonexistent/notes does not exist" in _demo("--docs", "~/notes").stderr
 
 
 def test_its_own_documents_are_really_here():

@@ -109,6 +109,11 @@ def test_every_command_has_an_example_and_is_documented() -> None:
         assert f"beige {name}" in text, f"no page mentions beige {name}"
 
 
+def test_what_is_installed_is_this_project() -> None:
+    for page in PAGES:
+        assert not re.search(r"pip install '?beige\b", (ROOT / page).read_text()), f"{page}: PyPI's beige is another's"
+
+
 def test_links_lead_somewhere() -> None:
     pages = [*PAGES, *(path.relative_to(ROOT) for path in ROOT.glob("docs/**/*.md"))]
     for page in pages:

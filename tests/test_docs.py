@@ -100,6 +100,14 @@ def test_examples_run(page: Path, tmp_path: Path, folder: Path, environment: Map
             assert done.returncode == 0, f"{page}:\n{block}\n{done.stdout}{done.stderr}"
 
 
+def test_the_hit_that_is_shown_is_the_first(folder: Path, environment: Mapping[str, str]) -> None:
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    shown = re.search(r"^\$ (beige search .*)\n```\n\n```\n[\d.]+  (\S+?):\d", text, re.MULTILINE)
+    assert shown is not None
+    found = subprocess.check_output(["bash", "-c", shown[1]], cwd=folder, env=environment, text=True)
+    assert found.split()[1].startswith(f"{shown[2]}:"), found
+
+
 def test_every_command_has_an_example_and_is_documented() -> None:
     from beige.cli import EXAMPLES
 

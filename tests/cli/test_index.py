@@ -57,6 +57,7 @@ def test_a_person_reads_a_sentence(beige, here: Path, tiny_bert: Path) -> None:
         (["missing"], "'missing' does not exist"),
         ([".", "--precision", "fp64"], "no precision 'fp64'"),
         ([".", "--language", "klingon"], "no stemmer for the language 'klingon'"),
+        ([".", "--storage", "float8"], "no storage 'float8'; there are: float32, int8, binary"),
         ([".", "--index", "file"], "file"),
     ],
 )

@@ -92,6 +92,7 @@ WRONG = {
     "page:three": (6, "'three' is no page"),
     "page>1.5": (6, "1.5 is no page"),
     'path:""': (6, "is no glob"),
+    "path:./": (6, "is no glob: write a path as docs/**"),
     "tag>*": (5, "nothing is > *: write tag:* for any value"),
     "\tＡ:1 tag": (6, "'tag' has no operator"),
     "(" * 30: (22, "more than 20 parts stand within each other"),

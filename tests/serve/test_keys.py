@@ -36,7 +36,7 @@ def test_what_makes_no_sense_is_refused(tmp_path):
         keys.create(file, "other", "root")
     with pytest.raises(UsageError, match="cannot name a key"):
         keys.create(file, "a\nb", "read")
-    with pytest.raises(UsageError, match="no key 'nobody'"):
+    with pytest.raises(UsageError, match="no key 'nobody': beige key shows"):
         keys.revoke(file, "nobody")
 
 

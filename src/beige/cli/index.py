@@ -50,10 +50,13 @@ def run(
     from beige.documents.walk import find
     from beige.index import place_of
     from beige.index.lease import lease
+    from beige.index.manifest import storage_of
 
     place = place_of(index)
     found = find(paths, place.folder)  # a misspelt path is said before a model is loaded
     lease(ttl, 0)  # a time that is none too
+    if storage is not None:
+        storage_of(storage)
     chosen = Chosen(model, legs, precision, language, dimensions, untrained, rebuild, storage)
     with open_any(place, chosen) as target, progress("documents") as bar:
         task = bar.add_task("indexing", total=None)

@@ -259,6 +259,10 @@ def span(value: Plain) -> tuple[float, float]:
         raise UsageError(f"{value!r} is no date: {error}") from error
 
 
+_FOLDERS = frozenset({".", ".."})
+"""What a shell means folders by, and no file is called."""
+
+
 @lru_cache(maxsize=256)
 def globs(patterns: tuple[str, ...]) -> "GitIgnoreSpec":
     """What finds the files that one of these globs means, as `.gitignore` has them.
@@ -276,7 +280,7 @@ def globs(patterns: tuple[str, ...]) -> "GitIgnoreSpec":
             spec = GitIgnoreSpec.from_lines([line])
         except GitIgnorePatternError as error:
             raise UsageError(f"{line!r} is no glob: write a path as docs/** or *.md") from error
-        if not any(pattern.include for pattern in spec.patterns):
+        if line.rstrip("/") in _FOLDERS or not any(pattern.include for pattern in spec.patterns):
             raise UsageError(f"{line!r} is no glob: write a path as docs/** or *.md")
     return GitIgnoreSpec.from_lines(lines)
 

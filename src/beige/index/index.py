@@ -10,16 +10,15 @@ from contextlib import contextmanager
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self, TypeVar, cast, get_args
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from beige.analyser import Analyser
 from beige.documents.chunk import Failure
 from beige.documents.text import Text
 from beige.documents.upload import Upload
-from beige.errors import UsageError
 from beige.index.encoders import Encoders, Models, embedders_of
 from beige.index.making import Making
-from beige.index.manifest import Calibration, Choice, Manifest, Storage
+from beige.index.manifest import Calibration, Choice, Manifest, storage_of
 from beige.index.place import Place, Where, place_of
 from beige.index.removal import remove
 from beige.index.report import Change, Report, silent
@@ -303,9 +302,7 @@ class Index:
             UsageError: there is no such storage.
             LockedError: another process writes to the index.
         """
-        if storage not in get_args(Storage):
-            raise UsageError(f"no storage {storage!r}; there are: {', '.join(get_args(Storage))}")
-        legs = self.manifest.kept_as(cast("Storage", storage)).legs
+        legs = self.manifest.kept_as(storage_of(storage)).legs
         if legs != self.manifest.legs:
             self._change(legs=legs)
             self.merge()  # who opens to write rebuilds what is kept otherwise

@@ -5,14 +5,27 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
 from datetime import UTC, datetime
-from typing import Any, Literal, get_args
+from typing import Any, Literal, cast, get_args
 
 from beige.analyser import AVERAGE_LENGTH
-from beige.errors import StoreError
+from beige.errors import StoreError, UsageError
 from beige.values import Output
 
 Storage = Literal["float32", "int8", "binary"]
 """How a dense leg's cache keeps the numbers of vectors; the database keeps float16, whose scores count."""
+
+
+def storage_of(name: str) -> Storage:
+    """The storage of a name.
+
+    Raises:
+        UsageError: there is none.
+    """
+    for storage in get_args(Storage):
+        if name == storage:
+            return cast("Storage", storage)
+    raise UsageError(f"no storage {name!r}; there are: {', '.join(get_args(Storage))}")
+
 
 FEEDBACK = "feedback"
 """What a search calls likeness to its best candidates, so that no leg has this name."""

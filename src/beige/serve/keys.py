@@ -162,7 +162,7 @@ def revoke(file: Path, name: str) -> None:
     """
     keys = read(file)
     if name not in keys:
-        raise UsageError(f"there is no key {name!r}: beige key list shows those that are")
+        raise UsageError(f"there is no key {name!r}: beige key shows those that are")
     _write(file, {other: key for other, key in keys.items() if other != name})
 
 

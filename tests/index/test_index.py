@@ -4,6 +4,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from beige.documents.text import Text
 from beige.errors import FingerprintError, LockedError, StoreError, UsageError
 from beige.index import Index, place_of
 from beige.models.checkpoint import open_checkpoint
@@ -27,6 +28,26 @@ def test_an_index_is_made_where_an_embedder_is_given(here: Path, embedder: Stand
         assert index.manifest.leg("dense").dimension == embedder.checkpoint.dimension
         assert index.manifest.chunk_tokens == embedder.checkpoint.max_tokens
     assert place_of("new").manifest().encoders[0].model == str(embedder.checkpoint.path)
+
+
+def test_an_index_stays_what_it_is_in_another_current_folder(
+    here: Path, embedder: StandIn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("one", "two"):
+        (here / name).mkdir()
+        monkeypatch.chdir(here / name)
+        with Index.open("index", embedder) as index:
+            index.add(Text(name, f"the light of {name}"))
+    monkeypatch.chdir(here / "one")
+    with Index.open("index", embedder) as index, Searcher(index) as searcher:
+        assert str(index.place) == "index"
+        monkeypatch.chdir(here / "two")
+        assert [hit.source for hit in searcher.search("light")] == ["one"]
+        index.add(Text("three", "the light of three"))
+        assert {stored.source for stored in index.store.documents()} == {"one", "three"}
+        assert str(index.place) == str(here / "one/index")
+    with Index.open("index") as index:
+        assert [stored.source for stored in index.store.documents()] == ["two"]
 
 
 def test_the_default_index(here: Path, embedder: StandIn, monkeypatch: pytest.MonkeyPatch) -> None:

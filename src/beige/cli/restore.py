@@ -23,9 +23,9 @@ def run(
     from beige.index import place_of
     from beige.index.snapshot import restore
 
-    folder = place_of(index).only_folder("beige restore")
-    made = restore(path, folder, force=force)
+    place = place_of(index)
+    made = restore(path, place.only_folder("beige restore"), force=force)
     if as_json:
-        emit({"index": str(folder)} | asdict(made))
+        emit({"index": str(place)} | asdict(made))
     else:
-        typer.echo(f"{folder}: {made.documents:,} documents of {made.created}, by {', '.join(made.models)}")
+        typer.echo(f"{place}: {made.documents:,} documents of {made.created}, by {', '.join(made.models)}")

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import quote
 
+from beige.documents.walk import from_here
 from beige.errors import GoneError, LockedError, StoreError
 from beige.index.database import Reading
 from beige.index.where import add_functions
@@ -38,8 +39,14 @@ _BARRED = {sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY}
 _BUSY = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
 
 
-def explain(error: sqlite3.Error, folder: Path) -> StoreError:
-    """SQLite's error as one sentence that names the index and the remedy."""
+def named(folder: Path) -> str:
+    """How the current folder names the folder of an index, which may have been opened from another one."""
+    return from_here(os.fspath(folder.absolute()), "/")
+
+
+def explain(error: sqlite3.Error, path: Path) -> StoreError:
+    """SQLite's error as one sentence that names the index by its folder, and the remedy."""
+    folder = named(path)
     # The low byte is the primary code; errors that Python raises by itself carry none.
     code = getattr(error, "sqlite_errorcode", 0) & 0xFF
     if code in _DAMAGE:
@@ -60,8 +67,8 @@ def explained(folder: Path) -> Iterator[None]:
         raise explain(error, folder) from error
     except OSError as error:
         if error.errno == errno.ENOSPC:
-            raise StoreError(_FULL.format(folder)) from error
-        raise StoreError(f"the index {folder} cannot be used: {error}") from error
+            raise StoreError(_FULL.format(named(folder))) from error
+        raise StoreError(f"the index {named(folder)} cannot be used: {error}") from error
 
 
 def connect(path: Path, *, write: bool) -> sqlite3.Connection:
@@ -83,8 +90,8 @@ def connect(path: Path, *, write: bool) -> sqlite3.Connection:
         log = path.with_name(path.name + "-wal")
         if log.exists() and log.stat().st_size:
             raise StoreError(
-                f"the index {path.parent} was not closed and cannot be written to: open it once where it can be, "
-                f"with beige status --index {path.parent}"
+                f"the index {named(path.parent)} was not closed and cannot be written to: open it once where it can "
+                f"be, with beige status --index {named(path.parent)}"
             ) from error
         return _connect(path, "mode=ro&immutable=1")
 
@@ -133,10 +140,10 @@ class Pool:
             StoreError: the index was closed.
         """
         if self.replaced:
-            raise GoneError(f"the index {self._path.parent} has been replaced by a new one: open it again")
+            raise GoneError(f"the index {named(self._path.parent)} has been replaced by a new one: open it again")
         with self._lock:
             if self._closed:
-                raise StoreError(f"the index {self._path.parent} is closed")
+                raise StoreError(f"the index {named(self._path.parent)} is closed")
             connection = self._idle.pop() if self._idle else None
         if connection is None:
             connection = connect(self._path, write=False)

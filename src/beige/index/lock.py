@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Self
 
 from beige.errors import LockedError
+from beige.index.connection import named
 
 _held: set[tuple[int, int]] = set()
 """Locks of this process, by device and inode.
@@ -59,6 +60,6 @@ def _identity(status: os.stat_result) -> tuple[int, int]:
 
 def _refusal(path: Path, holder: str) -> str:
     return (
-        f"process {holder or '(starting)'} is writing to the index {path.parent}: "
+        f"process {holder or '(starting)'} is writing to the index {named(path.parent)}: "
         "wait until it has finished, or stop it; searching goes on meanwhile"
     )

@@ -10,6 +10,7 @@ from typing import NoReturn, Protocol, TypeAlias
 
 from beige.environment import default_index
 from beige.errors import StoreError, UsageError
+from beige.index.connection import named
 from beige.index.folder_generations import FolderGenerations
 from beige.index.generations import NEXT, PREVIOUS, Generations
 from beige.index.manifest import Manifest
@@ -107,12 +108,15 @@ class Place(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Folder:
-    """A folder of this machine."""
+    """A folder of this machine; the same one whatever the current folder will be."""
 
     path: Path
 
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "path", self.path.absolute())
+
     def __str__(self) -> str:
-        return str(self.path)
+        return named(self.path)
 
     @property
     def name(self) -> str:

@@ -19,7 +19,7 @@ from typing import IO, BinaryIO
 
 from beige.errors import InputError, StoreError
 from beige.index.cache_file import sync_folder
-from beige.index.connection import connect, explained
+from beige.index.connection import connect, explained, named
 from beige.index.replacement import replacement
 from beige.index.sqlite_store import DATABASE, SqliteStore
 
@@ -74,7 +74,7 @@ def backup(folder: Path, path: Path, *, force: bool = False) -> Backup:
         with _opened(path):
             pass  # nothing but a backup is replaced
     if not (folder / DATABASE).is_file():
-        raise StoreError(f"there is no index in {folder}: name one with --index")
+        raise StoreError(f"there is no index in {named(folder)}: name one with --index")
     work, old = path.with_name(path.name + ".part"), path.with_name(path.name + ".old")
     with explained(path.parent):
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -115,7 +115,9 @@ def restore(path: Path, folder: Path, *, force: bool = False) -> Backup:
     with _opened(path) as (made, _):
         pass
     if (folder / DATABASE).exists() and not force:
-        raise InputError(f"there is an index in {folder}: restore to another --index, or replace it with --force")
+        raise InputError(
+            f"there is an index in {named(folder)}: restore to another --index, or replace it with --force"
+        )
     _verify(path)
     with replacement(folder) as beside, explained(folder):
         beside.mkdir()

@@ -11,7 +11,7 @@ from beige.documents.chunk import Document
 from beige.errors import StoreError
 from beige.index import creation, schema
 from beige.index.codec import decode_dense
-from beige.index.connection import Pool, connect, explained
+from beige.index.connection import Pool, connect, explained, named
 from beige.index.database import Change, Growth, Reading, paged
 from beige.index.dense_leg import DenseLeg
 from beige.index.filter import Filter, check_facet, checked
@@ -57,7 +57,7 @@ class SqliteStore:
             with explained(folder):
                 connection = connect(folder / DATABASE, write=lock is not None)
                 undo.callback(connection.close)
-                schema.prepare(connection, str(folder), write=lock is not None)
+                schema.prepare(connection, named(folder), write=lock is not None)
             # Closed before the writer's connection: the last one to close removes the database's log.
             self._pool = Pool(folder / DATABASE)
             undo.callback(self._pool.close)
@@ -118,7 +118,9 @@ class SqliteStore:
             lock = WriteLock(folder / LOCK)
             try:
                 if (folder / DATABASE).exists():
-                    raise StoreError(f"there is an index in {folder} already: add to it, or begin with --rebuild")
+                    raise StoreError(
+                        f"there is an index in {named(folder)} already: add to it, or begin with --rebuild"
+                    )
                 creation.create(folder / DATABASE, manifest)
                 for leg in manifest.legs:
                     (folder / f"{leg.name}{CACHE}").unlink(missing_ok=True)
@@ -145,7 +147,8 @@ class SqliteStore:
             StoreError: the folder holds no index, or one that is damaged or of another version.
         """
         if not (folder / DATABASE).is_file():
-            raise StoreError(f"there is no index in {folder}: make one with beige index PATH --index {folder}")
+            name = named(folder)
+            raise StoreError(f"there is no index in {name}: make one with beige index PATH --index {name}")
         if not write:
             try:
                 return cls(folder, None, exact_rows, tail_rows)
@@ -372,7 +375,7 @@ class SqliteStore:
 
     def _writing(self) -> Writer:
         if self._writer is None:
-            raise StoreError(f"the index {self.folder} is not open for writing")
+            raise StoreError(f"the index {named(self.folder)} is not open for writing")
         return self._writer
 
     @contextmanager

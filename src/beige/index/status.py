@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from beige.index.connection import named
 from beige.index.database import Growth
 from beige.index.manifest import Manifest
 from beige.index.sqlite_store import DATABASE, SqliteStore
@@ -53,7 +54,7 @@ def of_folder(folder: Path, store: SqliteStore, generations: Mapping[str, str]) 
     changed = max(path.stat().st_mtime for path in folder.glob(f"{DATABASE}*") if not path.name.endswith("-shm"))
     documents, chunks = store.count()
     return Status(
-        path=str(folder),
+        path=named(folder),
         documents=documents,
         chunks=chunks,
         bytes=sum(file.st_size for file in files),

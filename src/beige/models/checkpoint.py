@@ -207,8 +207,8 @@ def open_folder(path: Path, card: ModelCard | None = None) -> Checkpoint:
             _warn(f"{path}: no file says how to pool; {pooling.upper()} is taken, as in the BGE family")
     positions = _positions(path, config)
     return Checkpoint(
-        folder=path,
-        path=said.backbone,
+        folder=path.absolute(),  # it is read later too, in whatever folder the process is then
+        path=said.backbone.absolute(),
         name=card.name if card else _name(path),
         card=card,
         config=config,
@@ -219,7 +219,7 @@ def open_folder(path: Path, card: ModelCard | None = None) -> Checkpoint:
         templates={**_PLAIN, **(card.templates if card else {}), **said.templates},
         prompts={**(card.tasks if card else {}), **said.prompts},
         kind=kind,
-        query_table=said.query_table,
+        query_table=said.query_table and said.query_table.absolute(),
     )
 
 

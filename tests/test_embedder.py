@@ -130,6 +130,14 @@ def test_a_reranker_is_no_embedder(tmp_path):
         Embedder(xlmr_checkpoints.tiny_reranker(tmp_path / "pairs"))
 
 
+def test_a_model_is_read_later_in_another_current_folder(tiny_bert, tmp_path, monkeypatch):
+    monkeypatch.chdir(tiny_bert.parent)
+    opened = Embedder(tiny_bert.name, precision="fp32")
+    monkeypatch.chdir(tmp_path)
+    assert opened.checkpoint.path == opened.checkpoint.folder == tiny_bert
+    assert opened.fingerprint == Embedder(tiny_bert, precision="fp32").fingerprint
+
+
 def test_an_iterator_is_read_as_results_are_taken(embedder):
     read = 0
 
@@ -235,6 +243,8 @@ def test_roles_and_outputs_that_do_not_exist_are_refused_at_once(embedder):
         embedder.encode("light", role="passage")
     with pytest.raises(UsageError, match="tiny-bert gives no output 'sparse', only dense"):
         embedder.encode(iter(["light"]), outputs=("dense", "sparse"))
+    with pytest.raises(UsageError, match=r"write \('dense',\) where one is meant"):
+        embedder.encode("light", outputs="dense")
     with pytest.raises(UsageError, match="no output is asked for"):
         embedder.encode("light", outputs=())
 

@@ -7,7 +7,7 @@ import itertools
 import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from pathlib import Path
-from typing import overload
+from typing import cast, overload
 
 import numpy as np
 
@@ -249,6 +249,8 @@ class Embedder:
             UsageError: no such role, or the model has no such output.
         """
         self.template(role)
+        if isinstance(cast("object", outputs), str):
+            raise UsageError(f"outputs are names in a row: write ({outputs!r},) where one is meant")
         for output in outputs:
             if output not in self.checkpoint.outputs:
                 raise UsageError(

@@ -61,6 +61,10 @@ def test_json_lines_of_stdin(tiny_bert, expected):
     agrees(parsed(embed(tiny_bert, "--field", "body", stdin=JSON_LINES).stdout), expected)
 
 
+def test_outputs_may_stand_apart_and_twice(tiny_bert, expected):
+    agrees(parsed(embed(tiny_bert, "--outputs", " dense, dense", stdin=LINES).stdout), expected)
+
+
 def test_files(tiny_bert, expected, tmp_path):
     (tmp_path / "x.txt").write_text(LINES, encoding="utf-8")
     (tmp_path / "x.jsonl").write_text(JSON_LINES.replace("body", "text") + "\n\n", encoding="utf-8")

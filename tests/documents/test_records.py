@@ -114,6 +114,12 @@ def test_rows_that_do_not_fit_the_header_and_blank_rows() -> None:
     assert [r.name for r in found if isinstance(r, Record)] == ["1", "2"]
 
 
+def test_columns_of_one_name_and_of_none_are_told_apart() -> None:
+    record = only(read(records.comma_separated, ",note,, note,title\n1,a,2,b,c\n"))
+    assert record.fields == {"column 1": "1", "note": "a", "column 3": "2", "column 4": "b"}
+    assert "column 4: b" in record.content.text
+
+
 def test_a_huge_field() -> None:
     record = only(read(records.comma_separated, "text\n" + "word " * 1_000_000))
     assert len(record.content.text) == 5_000_000

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, cast
 
 import typer
 
-from beige.cli._options import Json
+from beige.cli._options import Json, names
 from beige.cli._terminal import emit, progress
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ def run(
     from beige.embedding_file import EmbeddingFile, check, check_apart
     from beige.errors import UsageError
 
-    wanted = tuple(cast("list[Output]", outputs.split(",")))
+    wanted = tuple(cast("list[Output]", dict.fromkeys(names(outputs))))
     if output is not None:
         check(output, wanted)
     if explain and (output is not None or "sparse" not in wanted):

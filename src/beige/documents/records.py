@@ -121,14 +121,27 @@ def _rows(text: str, delimiter: str, names: Names) -> Iterator[Record | Broken]:
         if not any(cell.strip() for cell in row):
             continue
         if header is None:
-            header = [cell.strip() for cell in row]
+            header = _named(row)
             continue
         number += 1
-        columns = (*header, *(f"column {n + 1}" for n in range(len(header), len(row))))
+        columns = (*header, *map(_column, range(len(header), len(row))))
         try:
             yield _record(dict(zip(columns, row, strict=False)), str(number), names)
         except InputError as error:
             yield Broken(number, str(error))
+
+
+def _named(row: Iterable[str]) -> list[str]:
+    """The names of columns; one that has none, or that of an earlier one, is called by its number: none is lost."""
+    names: list[str] = []
+    for place, cell in enumerate(row):
+        name = cell.strip()
+        names.append(name if name and name not in names else _column(place))
+    return names
+
+
+def _column(place: int) -> str:
+    return f"column {place + 1}"
 
 
 def _lines(text: str) -> Iterator[str]:

@@ -1,5 +1,6 @@
 """Texts that are given by name, documents that expire, and removal by name, beside files in one index."""
 
+import json
 import random
 import time
 from datetime import timedelta
@@ -7,12 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from beige import Text
+from beige import Index, Text
 from beige.errors import InputError, UsageError
-from beige.index import Index
 from beige.index.lease import KEEP, Lease, lease
 from beige.index.sqlite_store import SqliteStore
-from beige.search import Searcher
+from beige.search import Request, Searcher
 from tests.index.test_pipeline import WORDS, add, answers, contents, write
 from tests.standin import StandIn
 
@@ -122,6 +122,24 @@ def test_documents_are_removed_by_name(here: Path, embedder: StandIn, monkeypatc
             index.delete("", prefix=True)
     assert list(contents()) == ["d.md"]
     assert add(embedder, ".")["added"] == ["docs/a.md", "docs/b.md", "docs2/c.md"], "the files are still there"
+
+
+def test_a_record_is_named_as_hits_name_it_whatever_its_id_is(
+    here: Path, embedder: StandIn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ids = ["http://host//a", "../b", "c/", "#d"]
+    write(here / "docs/x#/rows.jsonl", "\n".join(json.dumps({"id": one, "text": f"the {one}"}) for one in ids))
+    write(here / "docs/x#/a.md", "a file")
+    add(embedder, ".")
+    monkeypatch.chdir(here / "docs")
+    with Index.open(here.parent / "index", embedder) as index:
+        for one in ids:
+            name = f"x#/rows.jsonl#{one}"
+            request = Request("the", filter=f'path:"{name}"')
+            assert [hit.source for hit in index.run(request, from_here=True).hits] == [name]
+            assert index.delete(name, from_here=True).documents["removed"] == 1
+        assert index.delete("x#/../x#/a.md", from_here=True).documents["removed"] == 1
+        assert index.count() == (0, 0)
 
 
 def test_what_is_no_name_and_what_is_no_text_is_refused(here: Path, embedder: StandIn) -> None:

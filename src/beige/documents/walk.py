@@ -78,7 +78,10 @@ def glob_from_here(glob: str, base: str) -> str:
     if "/" not in glob.rstrip("/") or glob.startswith("**/"):
         return glob
     here = _GLOB.sub(r"\\\g<0>", os.getcwd())  # noqa: PTH109
-    whole = posixpath.normpath(posixpath.join(here, glob)) + ("/" if glob.endswith("/") else "")
+    file, mark, record = glob.partition("#")  # a record's own name is no path
+    if not file:
+        file, mark, record = glob, "", ""
+    whole = posixpath.normpath(posixpath.join(here, file)) + ("/" if file.endswith("/") else "") + mark + record
     inner = whole.removeprefix(_GLOB.sub(r"\\\g<0>", base.rstrip("/")))
     return inner if inner.startswith("/") else whole
 

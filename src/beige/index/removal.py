@@ -64,8 +64,12 @@ def check_names(names: Sequence[object]) -> None:
 
 
 def _from_here(store: Store, find: _Find, name: str, base: str) -> list[Stored]:
-    path = source_of(name, base) + ("/" if name.endswith("/") else "")
-    return [s for s in find(store, path) if not s.given] + [s for s in find(store, name) if s.given]
+    file, mark, record = name.partition("#")  # a record's own name is no path: http://… stays as it is
+    paths = {source_of(name, base) + ("/" if name.endswith("/") else "")}
+    if file and record:
+        paths.add(source_of(file, base) + mark + record)
+    files = {s.source: s for path in sorted(paths) for s in find(store, path) if not s.given}
+    return [*files.values(), *(s for s in find(store, name) if s.given)]
 
 
 def _named(store: Store, source: str) -> list[Stored]:

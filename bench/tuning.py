@@ -7,6 +7,7 @@ around by chance, so that nothing can be gained, and what is written is written 
 
 import argparse
 import json
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -93,7 +94,7 @@ def tuned(index: Path, data: Path) -> Any:
 
 def trial(index: Index, data: Path, split: str) -> Turned:
     """What ways of searching give on a set's queries; what is said of documents without a text is left out."""
-    known = {stored.source.rpartition("#")[2] for stored in index.store.documents()}
+    known = {passage.source.rpartition("#")[2] for passage in index.store.scan()}
     head, *lines = (data / "qrels" / f"{split}.tsv").read_text().splitlines()
     rows = [line.split("\t") for line in lines]
     queries = list(dict.fromkeys(row[0] for row in rows))
@@ -201,12 +202,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path, default=DATA, help="the data sets' folder")
     parser.add_argument("--output", type=Path, default=FOLDER)
+    parser.add_argument("--keep", type=Path, help="a folder for the indexes, in which a run that broke finds them")
     options = parser.parse_args()
     around, data = circumstances(), options.data / "retrieval"
     with tempfile.TemporaryDirectory() as folder:
-        index = Path(folder) / "scifact"
-        indexed(SETS[0], data, index)
-        found = [measured(one, data, Path(folder)) for one in SETS]
+        place = options.keep or Path(folder)
+        found = [measured(one, data, place) for one in SETS]
+        index = Path(folder) / "tuned"
+        shutil.copytree(place / "scifact", index)
         before, groups = searched(index, data / "scifact")
         said = tuned(index, data / "scifact")
         after, _ = searched(index, data / "scifact")

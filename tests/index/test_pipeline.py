@@ -5,15 +5,18 @@ import os
 import random
 import threading
 from collections import Counter
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from beige.documents.chunk import Document
 from beige.errors import InputError, LockedError, NotFiniteError, StoreError
-from beige.index import Index
+from beige.index import Index, pipeline
 from beige.index.report import Change
 from beige.index.sqlite_store import SqliteStore
+from beige.index.store import Part
 from beige.search import Searcher
 from tests.documents import files
 from tests.standin import StandIn
@@ -450,3 +453,57 @@ def test_nothing_is_stored_twice(here: Path, embedder: StandIn) -> None:
     add(embedder, ".")
     assert Counter(map(tuple, contents().values())).total() == 30
     assert sorted(embedder.texts) == ["text 0", "text 1", "text 2"]
+
+
+def test_a_large_document_passes_in_parts_and_counts_as_a_whole(
+    here: Path, embedder: StandIn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def text(last: str) -> str:
+        sections = [f"# {word} {number}\n\n" + f"the {word} is here " * 20 for number in range(3) for word in WORDS]
+        return "\n\n".join([*sections, last])
+
+    write(here / "docs/large.md", text("the end"))
+    write(here / "docs/small.md", "the stone in the river")
+    with Index.open("../index", embedder) as index:
+        whole = index.add("docs")
+    parts: list[int] = []
+    store = SqliteStore.upsert_in_parts
+
+    def counted(self: SqliteStore, document: Document, given: Iterable[Part]) -> None:
+        store(self, document, (parts.append(len(part["dense"])) or part for part in given))
+
+    monkeypatch.setattr(SqliteStore, "upsert_in_parts", counted)
+    for name, characters in (("LARGE", 5000), ("FIRST_WINDOW", 3000), ("SMALLEST_WINDOW", 3000)):
+        monkeypatch.setattr(pipeline, name, characters)
+    monkeypatch.setattr(pipeline, "WINDOW_SECONDS", 0)
+    embedder.texts.clear()
+    with Index.open("../parts", embedder) as index:
+        told: list[Change] = []
+        report = index.add("docs", tell=told.append)
+        assert len(parts) > 3
+        assert sum(parts) == index.store.stored(["docs/large.md"])["docs/large.md"].chunks
+        assert sorted(change.source for change in told) == ["docs/large.md", "docs/small.md"]
+        assert (report.documents, report.chunks, report.tokens) == (whole.documents, whole.chunks, whole.tokens)
+        assert len(embedder.texts) == report.chunks
+    assert contents("../parts") == contents("../index")
+    assert answers("../parts", embedder) == answers("../index", embedder)
+
+    write(here / "docs/large.md", text("NaN"), age=50)
+    with Index.open("../parts", embedder) as index:
+        embedder.texts.clear()
+        index.add("docs")
+        assert len(embedder.texts) == 1, "the vectors of the version before serve"
+        write(here / "docs/large.md", text("another end").replace("stone", "stones"), age=40)
+        seen = contents("../parts")
+        embed, calls = embedder.encode_document, []
+
+        def failing(*texts: object) -> object:
+            calls.append(texts)
+            if len(calls) == 2:
+                raise ZeroDivisionError
+            return embed(*texts)  # type: ignore[arg-type]
+
+        monkeypatch.setattr(embedder, "encode_document", failing)
+        with pytest.raises(ZeroDivisionError):
+            index.add("docs")
+        assert contents("../parts") == seen

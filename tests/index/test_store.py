@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,7 @@ import pytest
 
 from beige.errors import StoreError
 from beige.index.qdrant.store import QdrantStore
-from beige.index.store import Entry, Store
+from beige.index.store import Entry, Store, Vectors
 from beige.values import Floats, Sparse
 from tests.index.contract import BACKENDS
 from tests.index.samples import DIMENSION, QUERIES, TOKENS, PlainStore, check_equal, entry, manifest, top
@@ -73,6 +74,56 @@ def test_a_document_replaces_the_one_of_its_source(store: Store) -> None:
         target.upsert([entry("a", 3, chunks=2)])
         target.upsert([entry("b", 4, chunks=1), entry("b", 5, chunks=3)])  # the last one counts
     check_equal(store, plain)
+
+
+def parts(one: Entry, *ends: int) -> Iterator[dict[str, Vectors]]:
+    """The vectors of a document up to each of these chunks."""
+    for first, end in pairwise([0, *ends]):
+        yield {leg: vectors[first:end] for leg, vectors in one.vectors.items()}
+
+
+def test_a_document_comes_in_parts(store: Store) -> None:
+    plain, one = PlainStore(), entry("a", 3, chunks=7)
+    for target in (store, plain):
+        target.upsert([entry("a", 1, chunks=4), entry("b", 2, chunks=4)])
+    seen = []
+
+    def looked_at() -> Iterator[dict[str, Vectors]]:
+        for part in parts(one, 2, 3, 7):
+            yield part
+            seen.append(store.count())
+
+    store.upsert_in_parts(one.document, looked_at())
+    assert seen == [(2, 8)] * 3, "nothing is seen of it before all are there"
+    plain.upsert([one])
+    check_equal(store, plain)
+    empty = entry("empty", 4, chunks=0)
+    store.upsert_in_parts(empty.document, [])
+    plain.upsert([empty])
+    check_equal(store, plain)
+
+
+def test_of_a_document_whose_parts_end_too_soon_the_version_before_counts(store: Store) -> None:
+    plain, one = PlainStore(), entry("a", 3, chunks=7)
+    for target in (store, plain):
+        target.upsert([entry("a", 1, chunks=4)])
+
+    def broken() -> Iterator[dict[str, Vectors]]:
+        yield from parts(one, 2, 3)
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        store.upsert_in_parts(one.document, broken())
+    for ends in ((2, 3), (2, 8), (2, 7, 9)):
+        more = {leg: (*vectors, *vectors) for leg, vectors in one.vectors.items() if leg != "dense"}
+        longer = Entry(one.document, {**more, "dense": np.concatenate([one.vectors["dense"]] * 2)})
+        with pytest.raises(StoreError, match="a has 7 chunks"):
+            store.upsert_in_parts(one.document, parts(longer, *ends))
+    for query in QUERIES["dense"]:
+        assert top(store, "dense", query, 100) == plain.top("dense", query, 100)
+    store.upsert([entry("b", 2, chunks=2)])
+    plain.upsert([entry("b", 2, chunks=2)])
+    assert store.count() == plain.count()
 
 
 def test_a_chunk_id_is_never_given_again(store: Store) -> None:

@@ -4,18 +4,21 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 
 from beige.analyser import Analyser, language_of
-from beige.documents.chunk import Document
+from beige.documents.chunk import Chunk, Document
 from beige.errors import StoreError, UsageError
 from beige.index.files import Step
 from beige.index.manifest import Manifest
 from beige.index.origins import FromStore
 from beige.index.place import Place
 from beige.index.report import Change, Report
-from beige.index.store import Entry, Store
+from beige.index.store import Entry, Part, Store
 from beige.index.vectors import gathered
 
 CHARACTERS = 400_000
 """Of the documents that are copied at a time."""
+
+CHUNKS = 1000
+"""Chunks of a document that are copied at a time."""
 
 DOCUMENTS = 500
 """Documents that are copied, or removed, at a time."""
@@ -55,7 +58,7 @@ def move(source: Place, target: Place, tell: Callable[[Change], None]) -> Report
             )
         with target.open(write=True) as new:
             for steps in _batches(FromStore(old, new).steps(say)):
-                new.upsert([_entry(old, document, analyser) for document, _ in steps if document])
+                _store(new, old, [document for document, _ in steps if document], analyser)
                 new.delete([change.source for document, change in steps if not document])
                 for _, change in steps:
                     say(change)
@@ -84,19 +87,30 @@ def _batches(steps: Iterator[Step]) -> Iterator[list[Step]]:
         yield batch
 
 
-def _entry(store: Store, document: Document, analyser: Analyser) -> Entry:
-    """A document with its vectors; words, which depend on its language too, are those that it was indexed by."""
-    keys: Sequence[str] = [chunk.key for chunk in document.chunks]
+def _store(target: Store, source: Store, documents: Sequence[Document], analyser: Analyser) -> None:
+    """Copy documents; a large one in parts."""
+    large = [document for document in documents if len(document.chunks) > CHUNKS]
+    small = [document for document in documents if len(document.chunks) <= CHUNKS]
+    target.upsert([Entry(document, _part(source, document, document.chunks, analyser)) for document in small])
+    for document in large:
+        starts = range(0, len(document.chunks), CHUNKS)
+        parts = (_part(source, document, document.chunks[start : start + CHUNKS], analyser) for start in starts)
+        target.upsert_in_parts(document, parts)
+
+
+def _part(store: Store, document: Document, chunks: Sequence[Chunk], analyser: Analyser) -> Part:
+    """The vectors of a document's chunks; words, which depend on its language too, are those it was indexed by."""
+    keys: Sequence[str] = [chunk.key for chunk in chunks]
     average = store.manifest.average_length
     vectors = {}
     for leg in store.manifest.legs:
         if leg.encoder is None:
             vectors[leg.name] = gathered(
-                leg, [analyser.document(chunk.embedded_text, average, document.language) for chunk in document.chunks]
+                leg, [analyser.document(chunk.embedded_text, average, document.language) for chunk in chunks]
             )
             continue
         known = store.known(leg.name, keys)
         if any(key not in known for key in keys):
             raise StoreError(f"{document.source} was changed meanwhile: move the index again, which takes less time")
         vectors[leg.name] = gathered(leg, [known[key] for key in keys])
-    return Entry(document, vectors)
+    return vectors

@@ -2,25 +2,26 @@
 
 A thread reads (files in worker processes), the calling thread embeds, another thread stores; bounded channels lie
 between them, so that memory does not grow with the corpus. The unit of storing is the document: it is told of once it
-is durable as a whole.
+is durable as a whole. A large one passes part by part, so that memory grows with its text alone.
 """
 
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import chain
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from beige.analyser import Analyser
-from beige.documents.chunk import Document
 from beige.index.channel import Channel
 from beige.index.files import Step
 from beige.index.manifest import Leg, Manifest
 from beige.index.origins import Origin
+from beige.index.piece import Piece, characters, pieces
 from beige.index.report import Change, Report
-from beige.index.store import Entry, Store, Vector, Vectors
+from beige.index.store import Entry, Part, Store, Vector, Vectors
 from beige.index.vectors import gathered, of_chunk
 
 if TYPE_CHECKING:
@@ -32,6 +33,7 @@ WINDOW_SECONDS = 2.0
 FIRST_WINDOW = 50_000  # characters, while the speed of the model is not known
 SMALLEST_WINDOW = 10_000
 WAITING = 4_000_000  # characters, and bytes of token vectors, that may wait between two stages
+LARGE = 1_000_000  # characters of a document past which it passes in parts
 LARGEST_WINDOW = 200_000  # characters, where a leg keeps a vector for each token: M3's of so many are 200 MB
 PAGE = 1000  # documents removed in one transaction
 PATIENCE = 0.5  # seconds that a window waits for slow files
@@ -40,9 +42,13 @@ ENDING = 2.0  # seconds that a run that is broken off waits for its reading to e
 
 @dataclass(frozen=True, eq=False, slots=True)
 class _Ready:
-    """A step, and the vectors of its document's chunks for each leg that a model makes."""
+    """A piece, and the vectors of its chunks for each leg that a model makes.
 
-    document: Document | None
+    Attributes:
+        change: the step's, with what the piece cost.
+    """
+
+    piece: Piece
     vectors: Mapping[str, Vectors]
     change: Change
 
@@ -76,6 +82,8 @@ class Pipeline:
         self._by_token = any(leg.kind == "multi" for leg in store.manifest.legs)
         self._read: Channel[Step] = Channel(WAITING)
         self._embedded: Channel[list[_Ready]] = Channel(WAITING)
+        self._large = LARGEST_WINDOW if self._by_token else LARGE
+        self._window = FIRST_WINDOW
 
     def run(self, origins: Sequence[Origin]) -> Report:
         """Bring the store up to date with what comes from these origins, one after the other."""
@@ -105,31 +113,37 @@ class Pipeline:
                     self._say(change)
                 else:
                     chunks = document.chunks if document else ()
-                    self._read.give((document, change), sum(len(chunk.text) for chunk in chunks))
+                    self._read.give((document, change), characters(chunks))
         self._read.close()
 
     # Embedding, in the thread that called.
 
     def _embed_all(self) -> None:
-        window = FIRST_WINDOW
-        while steps := self._read.take(window, PATIENCE):
-            started = time.monotonic()
-            ready, embedded = self._embed(steps)
-            self._embedded.give(ready, sum(map(_weight, ready)))
-            if embedded:
-                pace = embedded / (time.monotonic() - started)  # characters a second
-                window = max(SMALLEST_WINDOW, int(min(max(pace * WINDOW_SECONDS, window / 2), window * 2)))
-                window = min(window, LARGEST_WINDOW) if self._by_token else window
+        while steps := self._read.take(self._window, PATIENCE):
+            for some in pieces(steps, self._large, lambda: self._window):
+                started = time.monotonic()
+                ready, embedded = self._embed(some)
+                self._embedded.give(ready, sum(map(_weight, ready)))
+                if embedded:
+                    self._adapt(embedded / (time.monotonic() - started))
         self._embedded.close()
 
-    def _embed(self, steps: Sequence[Step]) -> tuple[list[_Ready], int]:
-        """The steps with their vectors, and how many characters had to be embedded for them."""
-        keys = [[chunk.key for chunk in document.chunks] if document else [] for document, _ in steps]
+    def _adapt(self, pace: float) -> None:
+        """Have the next window take the time that it should.
+
+        Args:
+            pace: characters a second.
+        """
+        window = int(min(max(pace * WINDOW_SECONDS, self._window / 2), self._window * 2))
+        self._window = min(max(SMALLEST_WINDOW, window), LARGEST_WINDOW if self._by_token else window)
+
+    def _embed(self, some: Sequence[Piece]) -> tuple[list[_Ready], int]:
+        """The pieces with their vectors, and how many characters had to be embedded for them."""
+        keys = [[chunk.key for chunk in piece.chunks] for piece in some]
         texts = {
             key: chunk.embedded_text
-            for (document, _), names in zip(steps, keys, strict=True)
-            if document
-            for key, chunk in zip(names, document.chunks, strict=True)
+            for piece, names in zip(some, keys, strict=True)
+            for key, chunk in zip(names, piece.chunks, strict=True)
         }
         vectors: dict[str, dict[str, Vector]] = {}  # by leg and key
         spent: dict[str, tuple[int, bool]] = {}  # by key, its tokens and whether they were too many
@@ -137,7 +151,7 @@ class Pipeline:
         for model in self._encoders:
             embedded += self._embed_by(model, texts, vectors, spent)
         ready = []
-        for (document, change), names in zip(steps, keys, strict=True):
+        for piece, names in zip(some, keys, strict=True):
             found = {
                 leg.name: gathered(leg, [vectors[leg.name][key] for key in names])
                 for leg in self._store.manifest.legs
@@ -145,12 +159,12 @@ class Pipeline:
             }
             costs = [spent.pop(key, (0, False)) for key in names]
             told = replace(
-                change,
-                chunks=0 if change.kind == "unchanged" else len(names),
+                piece.change,
+                chunks=0 if piece.change.kind == "unchanged" else len(names),
                 tokens=sum(tokens for tokens, _ in costs),
                 cut=sum(cut for _, cut in costs),
             )
-            ready.append(_Ready(document, found, told))
+            ready.append(_Ready(piece, found, told))
         return ready, embedded
 
     def _embed_by(
@@ -181,20 +195,43 @@ class Pipeline:
     # Storing, in a thread of its own.
 
     def _store_all(self) -> None:
-        for ready in self._embedded:
-            self._store.upsert([self._entry(r.document, r.vectors) for r in ready if r.document])
-            gone = [r.change.source for r in ready if not r.document]
+        embedded = iter(self._embedded)
+        for ready in embedded:
+            if not ready[0].piece.whole:
+                self._store_large(ready[0], embedded)
+                continue
+            self._store.upsert([Entry(r.piece.document, self._complete(r)) for r in ready if r.piece.document])
+            gone = [r.change.source for r in ready if not r.piece.document]
             for start in range(0, len(gone), PAGE):
                 self._store.delete(gone[start : start + PAGE])
             for r in ready:
                 self._say(r.change)
 
-    def _entry(self, document: Document, vectors: Mapping[str, Vectors]) -> Entry:
-        average = self._store.manifest.average_length
+    def _store_large(self, begun: _Ready, embedded: Iterator[list[_Ready]]) -> None:
+        """Store a document whose other parts are the next that were embedded."""
+        document = begun.piece.document
+        assert document is not None
+        costs: list[Change] = []
+
+        def parts() -> Iterator[Part]:
+            for (ready,) in chain([[begun]], embedded):
+                costs.append(ready.change)
+                yield self._complete(ready)
+                if ready.piece.last:
+                    return
+
+        self._store.upsert_in_parts(document, parts())
+        sums = {name: sum(getattr(cost, name) for cost in costs) for name in ("chunks", "tokens", "cut")}
+        self._say(replace(begun.change, **sums))
+
+    def _complete(self, ready: _Ready) -> Part:
+        """The vectors of a piece with its words."""
+        document, average = ready.piece.document, self._store.manifest.average_length
         words = tuple(
-            self._analyser.document(chunk.embedded_text, average, document.language) for chunk in document.chunks
+            self._analyser.document(chunk.embedded_text, average, document.language if document else "")
+            for chunk in ready.piece.chunks
         )
-        return Entry(document, {**vectors, **{leg.name: words for leg in self._store.manifest.legs_of(None)}})
+        return {**ready.vectors, **{leg.name: words for leg in self._store.manifest.legs_of(None)}}
 
     # What the stages share.
 
@@ -230,6 +267,5 @@ def _alike(leg: Leg, manifest: Manifest, other: Manifest) -> bool:
 
 def _weight(ready: _Ready) -> int:
     """What waits: characters, and bytes of token vectors, which take more than their text."""
-    chunks = ready.document.chunks if ready.document else ()
     arrays = (one for vectors in ready.vectors.values() if isinstance(vectors, tuple) for one in vectors)
-    return sum(len(chunk.text) for chunk in chunks) + sum(a.nbytes for a in arrays if isinstance(a, np.ndarray))
+    return characters(ready.piece.chunks) + sum(a.nbytes for a in arrays if isinstance(a, np.ndarray))

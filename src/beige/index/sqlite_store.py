@@ -1,6 +1,6 @@
 """The embedded store: one SQLite database that is the truth, and a cache for each leg beside it."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, Self
@@ -22,7 +22,7 @@ from beige.index.multi_leg import MultiLeg
 from beige.index.ranking import rank
 from beige.index.selection import Selections
 from beige.index.sparse_leg import SparseLeg
-from beige.index.store import Entry, Ids, Passage, Ranking, Stored, Vector
+from beige.index.store import Entry, Ids, Part, Passage, Ranking, Stored, Vector
 from beige.index.view import View
 from beige.index.writer import Writer
 from beige.values import Floats, Sparse
@@ -167,6 +167,14 @@ class SqliteStore:
         """
         if entries:
             self._writing().upsert(entries)
+
+    def upsert_in_parts(self, document: Document, parts: Iterable[Part]) -> None:
+        """Store a document whose vectors come part by part, in the order of its chunks, in one transaction.
+
+        Raises:
+            StoreError: as for `upsert`.
+        """
+        self._writing().upsert_in_parts(document, parts)
 
     def delete(self, sources: Sequence[str]) -> int:
         """Forget these documents; returns how many there were."""

@@ -7,7 +7,7 @@ multi (a vector for each token, scored by the mean over the query's of each one'
 no best chunks: it only scores chunks that others found.
 """
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol, Self
 
@@ -38,17 +38,28 @@ class Entry:
     vectors: Mapping[str, Vectors]
 
 
-def check_legs(entry: Entry, legs: Collection[str]) -> None:
-    """Refuse a document that has not one vector a chunk in each leg, and in no other.
+Part = Mapping[str, Vectors]
+"""By leg, one vector for each of some chunks that follow each other in a document."""
+
+
+def parts_of(document: Document, parts: Iterable[Part], legs: Collection[str]) -> Iterator[tuple[int, Part]]:
+    """The parts of a document's vectors, each with the position of its first chunk.
 
     Raises:
-        StoreError: it has not.
+        StoreError: the document has not one vector a chunk in each leg, and in no other.
     """
-    source, chunks = entry.document.source, len(entry.document.chunks)
-    if set(entry.vectors) != set(legs):
-        raise StoreError(f"{source} has vectors for {sorted(entry.vectors)}, the index needs {sorted(legs)}")
-    if any(len(vectors) != chunks for vectors in entry.vectors.values()):
-        raise StoreError(f"{source} has {chunks} chunks and needs as many vectors in each leg")
+    source, chunks, done = document.source, len(document.chunks), 0
+    unfit = StoreError(f"{source} has {chunks} chunks and needs as many vectors in each leg")
+    for part in parts:
+        if set(part) != set(legs):
+            raise StoreError(f"{source} has vectors for {sorted(part)}, the index needs {sorted(legs)}")
+        counts = {len(vectors) for vectors in part.values()}
+        if len(counts) > 1 or done + max(counts) > chunks:
+            raise unfit
+        yield done, part
+        done += max(counts)
+    if done != chunks:
+        raise unfit
 
 
 @dataclass(frozen=True, eq=False)
@@ -108,6 +119,12 @@ class Store(Protocol):
 
     def upsert(self, entries: Sequence[Entry]) -> None:
         """Store the documents, each replacing the one of the same source; durable and visible when this returns."""
+
+    def upsert_in_parts(self, document: Document, parts: Iterable[Part]) -> None:
+        """Store a document whose vectors come part by part, in the order of its chunks, as `upsert` does.
+
+        Nothing is seen of it before all are there; if `parts` raises, what was stored before goes on to count.
+        """
 
     def delete(self, sources: Sequence[str]) -> int:
         """Forget these documents; returns how many there were."""

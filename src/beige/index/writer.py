@@ -2,19 +2,23 @@
 
 import sqlite3
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from beige.documents.chunk import Document
 from beige.index.cache_file import DamagedCacheError, unfinished
 from beige.index.compaction import Compaction
 from beige.index.connection import Pool, explained
 from beige.index.database import Change, Reading
 from beige.index.leg_cache import Encodes, LegCache
 from beige.index.manifest import Manifest
-from beige.index.store import Entry, check_legs
+from beige.index.store import Entry, Part, parts_of
 from beige.index.writing import Writing
+
+_Encoded = tuple[int, list[list[bytes]]]
+"""A part of a document's vectors as it is stored: the position of its first chunk, and for each leg one a chunk."""
 
 
 class Writer:
@@ -55,11 +59,15 @@ class Writer:
 
     def upsert(self, entries: Sequence[Entry]) -> None:
         """Store documents, each replacing the one of the same source, in one transaction."""
-        encoded = [self._encode(entry) for entry in entries]
+        encoded = [list(self._encoded(entry.document, [entry.vectors])) for entry in entries]
         with self._change() as writing:
-            for entry, vectors in zip(entries, encoded, strict=True):
-                writing.delete(entry.document.source)
-                writing.insert(entry.document, vectors)
+            for entry, parts in zip(entries, encoded, strict=True):
+                _store(writing, entry.document, parts)
+
+    def upsert_in_parts(self, document: Document, parts: Iterable[Part]) -> None:
+        """Store a document, part by part, in one transaction."""
+        with self._change() as writing:
+            _store(writing, document, self._encoded(document, parts))
 
     def delete(self, sources: Sequence[str]) -> int:
         """Forget documents, in one transaction; returns how many there were."""
@@ -156,6 +164,13 @@ class Writer:
         with self._reading() as reading:
             return reading.overdue()
 
-    def _encode(self, entry: Entry) -> list[list[bytes]]:
-        check_legs(entry, self._kinds)
-        return [kind.encode(entry.vectors[name], entry.document.source) for name, kind in self._kinds.items()]
+    def _encoded(self, document: Document, parts: Iterable[Part]) -> Iterator[_Encoded]:
+        for first, part in parts_of(document, parts, self._kinds):
+            yield first, [kind.encode(part[name], document.source) for name, kind in self._kinds.items()]
+
+
+def _store(writing: Writing, document: Document, parts: Iterable[_Encoded]) -> None:
+    writing.delete(document.source)
+    chunk = writing.insert(document)
+    for first, vectors in parts:
+        writing.insert_vectors(chunk + first, vectors)

@@ -20,6 +20,10 @@ REMEMBERED = 8 * 24 * 3600
 """Seconds for which growth is told."""
 
 
+_SOME = 1000
+"""Vectors that are read at a time."""
+
+
 class Writing(Reading):
     """Changes to the database, within one transaction.
 
@@ -53,24 +57,22 @@ class Writing(Reading):
         number, chunks, size = found
         self._grow(-1, -chunks, -size)
         self._connection.execute("INSERT INTO removal (chunk) SELECT id FROM chunk WHERE document = ?", (number,))
-        for leg in range(len(self._dimensions)):
-            gone = self._connection.execute(
-                f"DELETE FROM {leg_table(leg)} WHERE chunk IN (SELECT id FROM chunk WHERE document = ?) "
-                "RETURNING vector",
-                (number,),
-            ).fetchall()
-            self._add_up(leg, [vector for (vector,) in gone], -1)
+        for leg, dimension in enumerate(self._dimensions):
+            table, mine = leg_table(leg), "WHERE chunk IN (SELECT id FROM chunk WHERE document = ?)"
+            if dimension is not None:  # their sum is kept
+                going = self._connection.execute(f"SELECT vector FROM {table} {mine}", (number,))
+                while some := going.fetchmany(_SOME):
+                    self._add_up(leg, [vector for (vector,) in some], -1)
+            self._connection.execute(f"DELETE FROM {table} {mine}", (number,))
         self._connection.execute("DELETE FROM chunk WHERE document = ?", (number,))
         self._connection.execute("DELETE FROM fact WHERE document = ?", (number,))
         self._connection.execute("DELETE FROM document WHERE id = ?", (number,))
         return True
 
-    def insert(self, document: Document, vectors: Sequence[Sequence[bytes]]) -> None:
-        """Store a document that is not there.
+    def insert(self, document: Document) -> int:
+        """Store a document that is not there, with its chunks, whose vectors are to follow; returns the first one's id.
 
-        Args:
-            document: with its chunks.
-            vectors: for each leg, one encoded vector a chunk.
+        The ids of the others follow on it.
         """
         fields = _json(dict(document.fields))
         number = self._connection.execute(
@@ -122,6 +124,15 @@ class Writing(Reading):
                 for position, chunk in enumerate(document.chunks)
             ),
         )
+        return first
+
+    def insert_vectors(self, first: int, vectors: Sequence[Sequence[bytes]]) -> None:
+        """Store the vectors of chunks that were inserted.
+
+        Args:
+            first: the id of the first of the chunks, on which the others follow.
+            vectors: for each leg, one encoded vector a chunk.
+        """
         for leg, blobs in enumerate(vectors):
             self._connection.executemany(f"INSERT INTO {leg_table(leg)} VALUES (?, ?)", enumerate(blobs, start=first))
             self._add_up(leg, blobs, 1)

@@ -1,6 +1,6 @@
 """The store on a Qdrant server or cluster."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Self
 
 from beige.documents.chunk import Document
@@ -15,7 +15,7 @@ from beige.index.qdrant.lease import Lease, leased
 from beige.index.qdrant.legs import Legs
 from beige.index.qdrant.reading import Reading
 from beige.index.qdrant.upload import Upload
-from beige.index.store import Entry, Ids, Passage, Ranking, Stored, Vector
+from beige.index.store import Entry, Ids, Part, Passage, Ranking, Stored, Vector
 from beige.values import Floats, Sparse
 
 if TYPE_CHECKING:
@@ -97,6 +97,15 @@ class QdrantStore:
             upload = self._writing()
             upload.store(list({entry.document.source: entry for entry in entries}.values()))
             self._legs.forget()
+
+    def upsert_in_parts(self, document: Document, parts: Iterable[Part]) -> None:
+        """Store a document whose vectors come part by part, in the order of its chunks; shown when all are there.
+
+        Raises:
+            StoreError: as for `upsert`.
+        """
+        self._writing().store_in_parts(document, parts)
+        self._legs.forget()
 
     def delete(self, sources: Sequence[str]) -> int:
         """Forget these documents; returns how many there were."""

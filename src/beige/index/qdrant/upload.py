@@ -1,13 +1,14 @@
 """Replacing documents in a collection, so that nobody ever sees half of one and a cut-off writer leaves no trace."""
 
 import secrets
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from beige.documents.chunk import Document
 from beige.errors import StoreError
 from beige.index.codec import decode_dense, decode_multi, decode_sparse, encode_dense, encode_multi, encode_sparse
 from beige.index.manifest import Leg
@@ -22,7 +23,7 @@ from beige.index.qdrant.points import (
     document_payload,
     packed,
 )
-from beige.index.store import Entry, Vectors, check_legs
+from beige.index.store import Entry, Part, Vectors, parts_of
 
 if TYPE_CHECKING:
     from qdrant_client import QdrantClient, models
@@ -41,8 +42,13 @@ DOCUMENTS = 500
 class _Version:
     """A document and the name of this version of it."""
 
-    entry: Entry
+    document: Document
     name: str
+    first: int  # its first chunk's id, on which the others' follow
+
+
+def _version(document: Document) -> _Version:
+    return _Version(document, secrets.token_hex(8), secrets.randbits(62))
 
 
 class Upload:
@@ -65,13 +71,27 @@ class Upload:
         Raises:
             StoreError: vectors that do not fit, or a server that fails.
         """
-        versions = [_Version(entry, secrets.token_hex(8)) for entry in entries]
-        made = [point for version in versions for point in self._points(version)]  # all are checked before one is sent
-        slices = [made[start : start + SLICE] for start in range(0, len(made), SLICE)]
-        with ThreadPoolExecutor(UPLOADS, thread_name_prefix="beige-upload") as pool:
-            list(pool.map(self._send, slices))
+        versions = [_version(entry.document) for entry in entries]
+        made = [  # all are checked before one is sent
+            point
+            for version, entry in zip(versions, entries, strict=True)
+            for points in self._points(version, [entry.vectors])
+            for point in points
+        ]
+        self._send(made)
         for start in range(0, len(versions), DOCUMENTS):
             self._show(versions[start : start + DOCUMENTS])
+
+    def store_in_parts(self, document: Document, parts: Iterable[Part]) -> None:
+        """Replace a document whose vectors come part by part, in the order of its chunks.
+
+        Raises:
+            StoreError: as for `store`; what was sent stays unseen, until the next writer removes it.
+        """
+        version = _version(document)
+        for points in self._points(version, parts):
+            self._send(points)
+        self._show([version])
 
     def delete(self, sources: Sequence[str]) -> int:
         """Forget documents; returns how many there were."""
@@ -116,28 +136,36 @@ class Upload:
         parts = [f"{len(half)} documents were finished"] * bool(half) + [f"{left} chunks were removed"] * bool(left)
         return " and ".join(parts)
 
-    def _points(self, version: _Version) -> "Iterator[models.PointStruct]":
+    def _points(self, version: _Version, parts: Iterable[Part]) -> "Iterator[list[models.PointStruct]]":
+        """The chunks of each part."""
         from qdrant_client import models
 
-        document, source = version.entry.document, version.entry.document.source
-        check_legs(version.entry, [leg.name for leg in self._legs])
-        rows = {leg.name: _rounded(leg, version.entry.vectors[leg.name], source) for leg in self._legs}
-        first = secrets.randbits(62)
-        for position, chunk in enumerate(document.chunks):
-            yield models.PointStruct(
-                id=first + position,
-                vector={name: vectors[position] for name, vectors in rows.items() if vectors[position] != []},
-                payload=chunk_payload(document, position, chunk, version.name),
-            )
+        document = version.document
+        for first, part in parts_of(document, parts, [leg.name for leg in self._legs]):
+            rows = {leg.name: _rounded(leg, part[leg.name], document.source) for leg in self._legs}
+            yield [
+                models.PointStruct(
+                    id=version.first + position,
+                    vector={name: vector for name, vector in zip(rows, vectors, strict=True) if vector != []},
+                    payload=chunk_payload(document, position, document.chunks[position], version.name),
+                )
+                for position, vectors in enumerate(zip(*rows.values(), strict=True), start=first)
+            ]
 
-    def _send(self, some: "list[models.PointStruct]") -> None:
-        # Not seen yet: their order does not matter, and that all replicas have them is asked when they are shown.
-        self._call(self._client.upsert, points=some, wait=True)
+    def _send(self, points: "list[models.PointStruct]") -> None:
+        """Upload chunks that are not seen yet."""
+
+        def send(some: "list[models.PointStruct]") -> None:
+            # Their order does not matter, and that all replicas have them is asked when they are shown.
+            self._call(self._client.upsert, points=some, wait=True)
+
+        with ThreadPoolExecutor(UPLOADS, thread_name_prefix="beige-upload") as pool:
+            list(pool.map(send, (points[start : start + SLICE] for start in range(0, len(points), SLICE))))
 
     def _show(self, versions: Sequence[_Version]) -> None:
         from qdrant_client import models
 
-        documents = [version.entry.document for version in versions]
+        documents = [version.document for version in versions]
         names = [version.name for version in versions]
         heads = [
             models.PointStruct(id=document_id(document.source), vector={}, payload=document_payload(document, version))

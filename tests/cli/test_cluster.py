@@ -131,7 +131,7 @@ def test_there_and_back_without_embedding(beige, here: Path, there: str, docs, m
     expected = hits(beige("search", *QUERY))
     with monkeypatch.context() as without:
         without.setattr("beige.embedder.Embedder.__init__", None)  # no model is opened
-        assert beige("move", there).out == f"{there}: 12 added\n"
+        assert beige("index", "--to-cluster", there).out == f"{there}: 12 added\n"
         assert beige("move", there).out == f"{there}: 12 unchanged\n"
         assert beige("delete", "docs/3.md", "--index", there).code == 0
         assert beige("move", there).out == f"{there}: 1 added, 11 unchanged\n"
@@ -140,5 +140,7 @@ def test_there_and_back_without_embedding(beige, here: Path, there: str, docs, m
         assert hits(beige("search", *QUERY, "--index", place)) == expected
         assert beige("index", "docs", "--index", place).out.startswith(f"{place}: 12 unchanged")
     assert beige(*docs, "--index", "other", "--legs", "bm25").code == 0
+    for wrong in (("index",), ("index", "docs", "--to-cluster", there)):
+        assert beige(*wrong).code == 2
     done = beige("move", "other")
     assert (done.code, done.err) == (2, "beige: there is another index in other: name a place where there is none\n")

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from beige.cli import move
 from beige.cli._options import Json, Language, Legs, Model, Precision, Ttl, Verbose, Where
 from beige.cli._terminal import progress
 from beige.cli._writing import Chosen, open_any, show
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def run(
-    paths: list[str] = typer.Argument(metavar="PATH", help="Files and folders."),
+    paths: list[str] = typer.Argument(None, metavar="PATH", help="Files and folders."),
     *,
     index: str | None = Where,
     model: str | None = Model,
@@ -37,6 +38,9 @@ def run(
     rebuild: bool = typer.Option(
         False, "--rebuild", help="Begin anew; the old index is searched until the new one is whole."
     ),
+    to_cluster: str | None = typer.Option(
+        None, metavar="URL", help="Without paths: copy the index to a cluster, as beige move URL does."
+    ),
     verbose: bool = Verbose,
     as_json: bool = Json,
 ) -> None:
@@ -48,10 +52,16 @@ def run(
     Ctrl-C loses nothing that was committed.
     """
     from beige.documents.walk import find
+    from beige.errors import UsageError
     from beige.index import place_of
     from beige.index.lease import lease
     from beige.index.manifest import storage_of
 
+    if bool(paths) is (to_cluster is not None):
+        raise UsageError("name either the files and folders to index, or --to-cluster URL to copy the index there")
+    if to_cluster is not None:
+        move.run(to_cluster, index=index, as_json=as_json)
+        return
     place = place_of(index)
     found = find(paths, place.folder)  # a misspelt path is said before a model is loaded
     lease(ttl, 0)  # a time that is none too

@@ -118,8 +118,7 @@ class Service:
             BeigeError: one cannot be loaded or gives no finite numbers.
         """
         for model in self.models.fitting():
-            for _ in range(2):  # an engine may make ready for texts that come alone when it is asked again
-                await self._try(model)
+            await self._try(model)
         self._warm = True
 
     async def ready(self) -> None:

@@ -3,7 +3,6 @@
 import signal
 import subprocess
 import sys
-import threading
 import time
 from datetime import timedelta
 from pathlib import Path
@@ -22,6 +21,7 @@ from beige.models.checkpoint import open_checkpoint
 from beige.search import Searcher
 from tests.checkpoints import tiny_bert as make_tiny_bert
 from tests.index.qdrant_server import State
+from tests.index.replacing import check_searches, give
 from tests.index.samples import manifest
 from tests.index.test_kill import ROOT
 from tests.index.test_migration import Other
@@ -36,11 +36,6 @@ def other(tmp_path: Path) -> Other:
 @pytest.fixture
 def where(qdrant: State) -> str:
     return f"qdrant+{qdrant.url}/notes"
-
-
-def give(where: str, embedder: StandIn, *names: str) -> None:
-    with Index.open(where, embedder) as index:
-        index.add(Text(name, f"the stone of {name}") for name in names)
 
 
 def found(where: str) -> list[str]:
@@ -159,36 +154,7 @@ def test_kills(
 
 
 def test_searches_go_on_while_the_index_is_replaced_again_and_again(where: str, here: Path, embedder: StandIn) -> None:
-    """Each index has documents of one name only, and of another number: an answer of two of them would show."""
-    give(where, embedder, *(f"0-{n}" for n in range(5)))
-    stop = threading.Event()
-    wrong: list[object] = []
-    seen: set[str] = set()
-
-    def search() -> None:
-        try:
-            while not stop.is_set():
-                hits = searcher.search("stone of", 100)
-                names = {hit.source.partition("-")[0] for hit in hits}
-                if len(names) != 1 or len(hits) != 5 + int(next(iter(names))):
-                    wrong.append([hit.source for hit in hits])
-                seen.update(names)
-        except Exception as error:
-            wrong.append(error)
-
-    with Index.open(where, embedder) as index, Searcher(index, embedder) as searcher:
-        threads = [threading.Thread(target=search) for _ in range(2)]
-        for thread in threads:
-            thread.start()
-        for number in range(1, 3):
-            with Index.anew(where, embedder) as new:
-                new.add(Text(f"{number}-{n}", f"the stone of {number}-{n}") for n in range(5 + number))
-            while not wrong and str(number) not in seen:
-                time.sleep(0.01)
-        stop.set()
-        for thread in threads:
-            thread.join()
-    assert wrong == []
+    check_searches(where, embedder, 5, 2)
 
 
 def test_what_is_added_after_another_model_took_over_is_embedded_by_that(

@@ -2,7 +2,6 @@
 
 import subprocess
 import sys
-import threading
 import time
 from pathlib import Path
 
@@ -15,6 +14,7 @@ from beige.index.snapshot import backup, restore
 from beige.models.checkpoint import open_checkpoint
 from beige.search import Searcher
 from tests.checkpoints import tiny_bert as make_tiny_bert
+from tests.index.replacing import check_searches, give
 from tests.index.test_kill import ROOT
 from tests.standin import StandIn
 
@@ -34,13 +34,8 @@ with Index.open("index") as index, Searcher(index) as searcher:
 """
 
 
-def give(embedder: StandIn, *names: str) -> None:
-    with Index.open("index", embedder) as index:
-        index.add(Text(name, f"the stone of {name}") for name in names)
-
-
 def test_another_process_sees_what_was_acknowledged_and_goes_on_after_a_rebuild(here: Path, embedder: StandIn) -> None:
-    give(embedder, "a")
+    give("index", embedder, "a")
     reader = subprocess.Popen(
         [sys.executable, "-c", f"import sys; sys.path.insert(0, {str(ROOT)!r})\n{READER}"],
         stdout=subprocess.PIPE,
@@ -71,45 +66,14 @@ def test_another_process_sees_what_was_acknowledged_and_goes_on_after_a_rebuild(
 
 
 def test_searches_go_on_while_the_index_is_replaced_again_and_again(here: Path, embedder: StandIn) -> None:
-    """Each index has documents of one name only, and of another number: an answer of two of them would show."""
-    give(embedder, *(f"0-{n}" for n in range(30)))
-    stop = threading.Event()
-    wrong: list[object] = []
-    seen: set[str] = set()
-
-    def search() -> None:
-        try:
-            while not stop.is_set():
-                hits = searcher.search("stone of", 100)
-                names = {hit.source.partition("-")[0] for hit in hits}
-                if len(names) != 1 or len(hits) != 30 + int(next(iter(names))):
-                    wrong.append([hit.source for hit in hits])
-                if any(hit.text != f"the stone of {hit.source}" for hit in hits):
-                    wrong.append(hits)
-                seen.update(names)
-        except Exception as error:
-            wrong.append(error)
-
-    with Index.open("index", embedder) as index, Searcher(index, embedder) as searcher:
-        threads = [threading.Thread(target=search) for _ in range(2)]
-        for thread in threads:
-            thread.start()
-        for number in range(1, 5):
-            with Index.anew("index", embedder) as other:
-                other.add(Text(f"{number}-{n}", f"the stone of {number}-{n}") for n in range(30 + number))
-            while not wrong and str(number) not in seen:
-                time.sleep(0.01)
-        stop.set()
-        for thread in threads:
-            thread.join()
-    assert wrong == []
+    check_searches("index", embedder, 30, 4)
 
 
 def test_after_a_restore_and_after_another_model(here: Path, embedder: StandIn, tmp_path: Path) -> None:
     other = StandIn(open_checkpoint(make_tiny_bert(tmp_path / "other", seed=7)))
-    give(embedder, "a")
+    give("index", embedder, "a")
     backup(Path("index"), Path("kept"))
-    give(embedder, "b")
+    give("index", embedder, "b")
     with Index.open("index", embedder) as index, Searcher(index, embedder) as searcher:
         assert len(searcher.search("stone")) == 2
         restore(Path("kept"), Path("index"), force=True)
@@ -143,7 +107,7 @@ def test_who_searches_long_goes_the_way_that_another_has_tuned_the_index_to(
 ) -> None:
     """A server saw `beige tune` only after a restart."""
     monkeypatch.setattr("beige.index.serving.LOOK", 0.0)
-    give(embedder, "a")
+    give("index", embedder, "a")
     with Index.open("index", embedder) as index, Searcher(index) as searcher:
         assert set(searcher.search("stone")[0].legs) == {"dense", "bm25"}
         with Index.open("index", embedder) as other:

@@ -9,6 +9,9 @@ from beige.index.store import Store
 NEXT, PREVIOUS = "next", "previous"
 """Names of the generations beside the one that serves: of the one that is being made, and of the one before."""
 
+REBUILD = "rebuild"
+"""The name, likewise, of a new index that is to take the place of all of them."""
+
 PATIENCE = 0.5
 """Seconds between two tries to lock writers out."""
 

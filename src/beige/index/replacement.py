@@ -7,12 +7,9 @@ from pathlib import Path
 
 from beige.index.connection import explained
 from beige.index.folder_generations import swap
-from beige.index.generations import NEXT, PREVIOUS
+from beige.index.generations import NEXT, PREVIOUS, REBUILD
 from beige.index.lock import WriteLock
 from beige.index.sqlite_store import LOCK
-
-BESIDE = "rebuild"
-"""The folder, within the old index's, of the new one."""
 
 
 @contextmanager
@@ -26,7 +23,7 @@ def replacement(folder: Path) -> Iterator[Path]:
         LockedError: another process writes to the old index.
         StoreError: the folder cannot be written.
     """
-    beside = folder / BESIDE
+    beside = folder / REBUILD
     with explained(folder):
         folder.mkdir(parents=True, exist_ok=True)
         lock = WriteLock(folder / LOCK)

@@ -10,7 +10,7 @@ from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 from beige.errors import LockedError, StoreError
-from beige.index.generations import NEXT, PATIENCE, PREVIOUS, Swap
+from beige.index.generations import NEXT, PATIENCE, PREVIOUS, REBUILD, Swap
 from beige.index.qdrant.address import Address
 from beige.index.qdrant.alias import aliases, delete, point, refuse_plain, resolved, sweep
 from beige.index.qdrant.collection import is_there
@@ -21,9 +21,6 @@ from beige.index.store import Store
 
 if TYPE_CHECKING:
     from qdrant_client import QdrantClient
-
-BESIDE = "rebuild"
-"""The name, beside an index's, of one that is to take its place."""
 
 
 class CollectionGenerations:
@@ -88,13 +85,13 @@ def replacement(address: Address) -> Iterator[Address]:
         LockedError: another process writes to the old index.
         UsageError: the collection bears its name itself.
     """
-    beside = address.beside(BESIDE)
+    beside = address.beside(REBUILD)
     with connected(address) as client:
         refuse_plain(client, address)
         sweep(client, address)
         lease = leased(client, address)[1] if is_there(client, address) else None
         try:
-            _drop(client, address, BESIDE)  # of one that was killed
+            _drop(client, address, REBUILD)  # of one that was killed
             yield beside
             if lease is not None:
                 lease.renew()
@@ -110,7 +107,7 @@ def replacement(address: Address) -> Iterator[Address]:
             with suppress(StoreError):  # a lease runs out, and the next one sweeps
                 if lease is not None:
                     lease.release()
-                _drop(client, address, BESIDE)
+                _drop(client, address, REBUILD)
 
 
 def _drop(client: "QdrantClient", address: Address, name: str) -> None:

@@ -112,7 +112,7 @@ TOKENS = [dense(np.random.default_rng(seed), 1 << seed) for seed in range(3)]
 class PlainStore:
     """What a store must answer, computed the obvious way."""
 
-    entries: dict[str, Entry] = field(default_factory=dict)
+    entries: dict[str, Entry] = field(default_factory=dict, repr=False)  # too long for what hypothesis shows
 
     def upsert(self, entries: Iterable[Entry]) -> None:
         self.entries |= {entry.document.source: entry for entry in entries}

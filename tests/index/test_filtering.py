@@ -46,6 +46,12 @@ def test_what_is_found_is_what_every_look_finds(filled: tuple[Store, PlainStore]
     check_filtered(*filled, where)
 
 
+@pytest.mark.parametrize("values", [(1, True, 1.0), (True, 1)])
+def test_what_is_true_is_not_what_is_one(filled: tuple[Store, PlainStore], values: tuple[float, ...]) -> None:
+    for value in values:  # a filter that was asked before is remembered
+        check_filtered(*filled, Not(Condition("tags", "=", (value,))))
+
+
 @settings(max_examples=40, deadline=None)
 @given(
     where=st.none() | FILTERS,

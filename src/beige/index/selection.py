@@ -38,7 +38,7 @@ class Selections:
     """
 
     def __init__(self) -> None:
-        self._known: OrderedDict[Filter, _Known] = OrderedDict()
+        self._known: OrderedDict[str, _Known] = OrderedDict()  # by what a filter reads as: to Python, True is 1
         self._lock = threading.Lock()
 
     def narrowed(self, leg: str, view: View[P], where: Filter, reading: Reading) -> View[P]:
@@ -53,20 +53,21 @@ class Selections:
         Raises:
             UsageError: the filter is too large.
         """
+        name = repr(where)
         with self._lock:
-            known = self._known.get(where)
+            known = self._known.get(name)
             if known is not None:
-                self._known.move_to_end(where)
+                self._known.move_to_end(name)
                 if leg in known.views and known.views[leg][0] is view:
                     return known.views[leg][1]
         if known is None or known.change != view.change:
             known = self._looked_up(where, known, view.change, reading)
         some = narrowed(view, known.ids)
         with self._lock:
-            stands = self._known.get(where)
+            stands = self._known.get(name)
             if stands is None or stands.change.number <= known.change.number:
                 known.views[leg] = view, some
-                self._known[where] = known
+                self._known[name] = known
             while len(self._known) > KEPT:
                 self._known.popitem(last=False)
         return some

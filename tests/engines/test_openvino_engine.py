@@ -171,3 +171,72 @@ def test_a_bias_of_all_keys_changes_nothing(engine, tiny_bert, tmp_path):
     save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
     biased = OpenVINOEngine(open_checkpoint(folder), Choice("fp32", "asked for"))
     assert np.array_equal(dense(biased, texts(20)), dense(engine, texts(20)))
+
+
+@pytest.fixture
+def two_cores(monkeypatch):
+    monkeypatch.setattr(module, "cores", lambda: 2)
+    monkeypatch.setattr(module, "ALONE", range(1 << 40))
+
+
+def test_a_text_that_comes_alone_has_all_cores_from_the_second_on(tiny_bert, two_cores):
+    engine = OpenVINOEngine(open_checkpoint(tiny_bert), Choice("fp32", "asked for"))
+    inputs = texts(8)
+    expected = dense(engine, inputs)
+    (first,) = dense(engine, inputs[:1])
+    assert engine._alone is None, "one question is answered without it"
+    (second,) = dense(engine, inputs[1:2])
+    assert engine._alone is not None
+    found = [first, second, *(dense(engine, [text])[0] for text in inputs[2:5])]
+    found += [engine.run_batch([text], DENSE)[0]["dense"] for text in inputs[5:]]
+    assert np.abs(np.stack(found) - expected).max() < 1e-5
+    assert not engine._many.busy
+    assert not engine._alone.busy
+    assert len(engine._alone._idle) == 1
+
+
+def test_a_text_beside_others_takes_no_more_than_a_stream(tiny_bert, two_cores):
+    engine = OpenVINOEngine(open_checkpoint(tiny_bert), Choice("fp32", "asked for"))
+    inputs = texts(300)
+    for text in inputs[:3]:
+        dense(engine, [text])
+    stream = engine.run(inputs, DENSE)
+    next(stream)
+    assert engine._many.busy
+    assert engine._compiled_for([module.Batch((0,), (inputs[0],))]) is engine._many
+    stream.close()
+    assert engine._compiled_for([module.Batch((0,), (inputs[0],))]) is engine._alone
+    assert engine._compiled_for([module.Batch((0, 1), (inputs[0], inputs[1]))]) is engine._many
+
+
+@pytest.mark.parametrize(("name", "value"), [("ALONE", range(0)), ("STREAMS", 1)])
+def test_large_models_and_one_core_have_one_compiled_graph(tiny_bert, two_cores, monkeypatch, name, value):
+    monkeypatch.setattr(module, name, value)
+    engine = OpenVINOEngine(open_checkpoint(tiny_bert), Choice("fp32", "asked for"))
+    for text in texts(3):
+        dense(engine, [text])
+    assert engine._alone is None
+
+
+def test_threads_that_ask_alone_share_one_more_compiled_graph(tiny_bert, two_cores, monkeypatch):
+    engine = OpenVINOEngine(open_checkpoint(tiny_bert), Choice("fp32", "asked for"))
+    inputs = texts(40)
+    expected = dense(engine, inputs)
+    compiled = []
+    compile_graph = OpenVINOEngine._compile
+    monkeypatch.setattr(
+        OpenVINOEngine, "_compile", lambda self, streams: compiled.append(streams) or compile_graph(self, streams)
+    )
+    found = {}
+
+    def work(first: int) -> None:
+        for place in range(first, 40, 4):
+            found[place] = dense(engine, [inputs[place]])[0]
+
+    threads = [threading.Thread(target=work, args=(first,)) for first in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert compiled == [1]
+    assert np.abs(np.stack([found[place] for place in range(40)]) - expected).max() < 1e-5

@@ -1,9 +1,10 @@
-"""The CPU engine: one graph compiled by OpenVINO, several infer requests of it at once."""
+"""The CPU engine: one graph compiled by OpenVINO for many texts, several infer requests at once, and for one alone."""
 
 import contextlib
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from itertools import chain, islice
 from typing import Any
 
 import numpy as np
@@ -40,6 +41,13 @@ Two streams of one thread are a fifth faster than one of two; each takes memory 
 bge-small, which would add up on a machine of a hundred cores.
 """
 
+ALONE = range(10_000_000, 150_000_000)
+"""Bytes of a graph's constants with which it is compiled again for texts that come alone, one stream with all cores.
+
+On two cores a question to bge-small takes 4.2 ms so and 6.6 ms on one of two streams. The weights are packed again, for
+which large models are too large; the smallest have too little to share out among cores.
+"""
+
 _PATIENCE = 100
 """Milliseconds between looks at pending signals while a batch runs, so that Ctrl-C stops at once."""
 
@@ -55,13 +63,11 @@ class OpenVINOEngine:
         self._checkpoint = checkpoint
         self._pad_id = int(checkpoint.config.get("pad_token_id") or 0)
         self.streams = min(cores(), STREAMS)
-        graph = build(checkpoint, int8=choice.precision == "int8")
-        with _letting_go(graph.release):
-            self._compiled = _Compiled(graph, self.streams, choice)
-            shortest = Batch((0,), (Tokens(np.full(2, self._pad_id, np.int32), 2, False),))
-            request = self._compiled.start(_inputs(shortest, self._pad_id, graph.outputs))
-            request.wait()
-            self._compiled.idle.append(request)
+        self._graph = build(checkpoint, int8=choice.precision == "int8")
+        self._many = self._compile(self.streams)
+        self._alone: _Compiled | None = None
+        self._asked_alone = False
+        self._compiling = threading.Lock()
 
     def run(self, texts: Iterable[Tokens], outputs: tuple[str, ...]) -> Iterator[Raw]:
         """See `Engine.run`."""
@@ -72,29 +78,66 @@ class OpenVINOEngine:
         """See `Engine.run_batch`."""
         self._check(outputs)
         batch = Batch(tuple(range(len(texts))), tuple(texts))
-        request = self._compiled.start(_inputs(batch, self._pad_id, outputs))
-        found = [raw for _, raw in self._land(batch, request, outputs)]
-        self._compiled.idle.append(request)
+        compiled = self._compiled_for([batch])
+        request = compiled.start(_inputs(batch, self._pad_id, outputs))
+        try:
+            found = [raw for _, raw in self._land(batch, request, outputs)]
+            compiled.end(request)
+        finally:
+            compiled.busy.discard(request)  # one that failed is not used again
         return found
 
     def _check(self, outputs: tuple[str, ...]) -> None:
         for output in outputs:
-            if output not in self._compiled.outputs:
+            if output not in self._graph.outputs:
                 raise EngineError(f"{self._checkpoint.name} gives no output {output!r}")
 
-    def _results(self, stream: Iterable[Batch], outputs: tuple[str, ...]) -> Iterator[tuple[int, Raw]]:
-        compiled = self._compiled
+    def _compile(self, streams: int) -> "_Compiled":
+        """Compile the graph, and run it once."""
+        with _letting_go(self._graph.release):
+            compiled = _Compiled(self._graph, streams, self.choice)
+            shortest = Batch((0,), (Tokens(np.full(2, self._pad_id, np.int32), 2, False),))
+            request = compiled.start(_inputs(shortest, self._pad_id, self._graph.outputs))
+            request.wait()
+            compiled.end(request)
+        return compiled
+
+    def _compiled_for(self, batches: Sequence[Batch]) -> "_Compiled":
+        """What is to run these, of which there are more where there are two.
+
+        A text comes alone where nothing else runs. The second one has the graph compiled for such: whoever asks one
+        question of a command need not wait for that.
+        """
+        if len(batches) != 1 or len(batches[0].texts) != 1 or self._many.busy or self.streams == 1:
+            return self._many
+        if self._alone is None and self._graph.size in ALONE:
+            self._prepare_alone()
+        return self._many if self._alone is None or self._alone.busy else self._alone
+
+    def _prepare_alone(self) -> None:
+        if not self._compiling.acquire(blocking=False):  # another thread does
+            return
+        try:
+            if self._alone is None and self._asked_alone:
+                self._alone = self._compile(1)
+            self._asked_alone = True
+        finally:
+            self._compiling.release()
+
+    def _results(self, stream: Iterator[Batch], outputs: tuple[str, ...]) -> Iterator[tuple[int, Raw]]:
+        start = list(islice(stream, 2))
+        compiled = self._compiled_for(start)
         flying: deque[tuple[Batch, Any]] = deque()
         try:
-            for batch in stream:
+            for batch in chain(start, stream):
                 # Two requests a stream: one runs, one is ready to follow while Python reads the results of a third.
                 if len(flying) == 2 * self.streams:
                     yield from finite(self._land(*flying[0], outputs))
-                    compiled.idle.append(flying.popleft()[1])
+                    compiled.end(flying.popleft()[1])
                 flying.append((batch, compiled.start(_inputs(batch, self._pad_id, outputs))))
             while flying:
                 yield from finite(self._land(*flying[0], outputs))
-                compiled.idle.append(flying.popleft()[1])
+                compiled.end(flying.popleft()[1])
         finally:
             # An error, Ctrl-C, or a caller that wants no more; these requests are not used again.
             for _, request in flying:
@@ -102,6 +145,7 @@ class OpenVINOEngine:
             for _, request in flying:
                 with contextlib.suppress(RuntimeError):  # what a cancelled request says
                     request.wait()
+                compiled.busy.discard(request)
 
     def _land(self, batch: Batch, request: Any, outputs: tuple[str, ...]) -> Iterator[tuple[int, Raw | NotFiniteError]]:
         try:
@@ -109,7 +153,7 @@ class OpenVINOEngine:
                 pass
         except RuntimeError as error:
             raise EngineError(f"OpenVINO could not run {self._checkpoint.name}: {error}") from error
-        places = {output: self._compiled.outputs.index(output) for output in outputs}
+        places = {output: self._graph.outputs.index(output) for output in outputs}
         arrays = {output: request.get_output_tensor(place).data.copy() for output, place in places.items()}
         yield from by_text(batch, arrays, self._checkpoint, self.choice)
 
@@ -120,14 +164,14 @@ a thousand abstracts in bf16, 340 with 64 and 620 with 512; a question costs a t
 
 
 class _Compiled:
-    """A compiled graph with the requests that wait for work.
+    """A compiled graph with the requests that wait for work, and those that work.
 
     Requests are made when none is idle, so that a caller which pauses between two results blocks no other.
     """
 
     def __init__(self, graph: Graph, streams: int, choice: Choice) -> None:
-        self.outputs = graph.outputs
-        self.idle: deque[Any] = deque()
+        self._idle: deque[Any] = deque()
+        self.busy: set[Any] = set()
         options = {
             "NUM_STREAMS": str(streams),
             "INFERENCE_NUM_THREADS": str(cores()),
@@ -138,11 +182,16 @@ class _Compiled:
 
     def start(self, inputs: Mapping[str, Ints]) -> Any:
         try:
-            request = self.idle.popleft()
+            request = self._idle.popleft()
         except IndexError:
             request = self._model.create_infer_request()
+        self.busy.add(request)
         request.start_async({number: inputs[name] for number, name in enumerate(self._graph.inputs)})
         return request
+
+    def end(self, request: Any) -> None:
+        self.busy.discard(request)
+        self._idle.append(request)
 
 
 def _inputs(batch: Batch, fill: int, outputs: tuple[str, ...]) -> dict[str, Ints]:

@@ -46,6 +46,11 @@ class Graph:
     constants: tuple[NDArray[Any], ...]
     release: Callable[[], None]
 
+    @property
+    def size(self) -> int:
+        """Bytes of the constants."""
+        return sum(constant.nbytes for constant in self.constants)
+
 
 def build(checkpoint: Checkpoint, *, int8: bool = False) -> Graph:
     """Build the graph of a checkpoint.

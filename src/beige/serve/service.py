@@ -118,7 +118,8 @@ class Service:
             BeigeError: one cannot be loaded or gives no finite numbers.
         """
         for model in self.models.fitting():
-            await self._try(model)
+            for _ in range(2):  # an engine may make ready for texts that come alone when it is asked again
+                await self._try(model)
         self._warm = True
 
     async def ready(self) -> None:

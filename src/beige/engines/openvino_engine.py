@@ -158,9 +158,10 @@ class OpenVINOEngine:
         yield from by_text(batch, arrays, self._checkpoint, self.choice)
 
 
-_SHAPES = 256
-"""Kernels of each kind that a stream keeps, some for each shape of a batch: with bge-small 470 MB are resident so after
-a thousand abstracts in bf16, 340 with 64 and 620 with 512; a question costs a tenth more with 64, no less with 512."""
+_SHAPES = 128
+"""Kernels of each kind that a stream keeps, some for each shape of a batch: with bge-small 340 MB are resident with 64
+after a thousand abstracts in bf16, 470 with 256; indexing 10 MB of text takes 632 MB with 128, 736 with 256. A question
+of a new length takes up to a tenth longer with 64 than with 256."""
 
 
 class _Compiled:
